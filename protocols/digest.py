@@ -27,5 +27,5 @@ def digest(label: str, *parts: bytes) -> bytes:
 def digest_words(label: str, words: Payload) -> bytes:
     """SHA-256 of a bulk buffer under a label, without copying it: 32 bytes."""
     state = hashlib.sha256(frame(label, len(words).to_bytes(8, "little")))
-    state.update(words)
+    state.update(words.data)
     return state.digest()
