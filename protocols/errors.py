@@ -24,3 +24,10 @@ class PeerError(ProtocolError):
         super().__init__(f"{code}: {detail}" if detail else code)
         self.code = code
         self.detail = detail
+
+
+class EarlyError(PeerError):
+    """Nothing is wrong with the message, but it cannot be judged yet: dropped in silence, asked for again later."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("early", detail)

@@ -1,0 +1,58 @@
+"""The votes of one round, and the certificate that enough of them make.
+
+A member votes once in a round, for ever: the vote has no attempt in it. t votes for one history are the certificate.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from protocols.errors import PeerError
+from protocols.secagg.cohort import Cohort
+from protocols.secagg.effects import Evidence
+from protocols.secagg.messages import Certificate, Vote
+from protocols.secagg.signing import RoundId, verify_message, verify_votes
+
+
+class Ballot:
+    """Votes by member, each checked before it enters."""
+
+    def __init__(self, cohort: Cohort, place: RoundId) -> None:
+        self.cohort = cohort
+        self.place = place
+        self.votes: dict[int, Vote] = {}
+        self.certificate: Certificate | None = None
+
+    def add(self, vote: Vote) -> list[Evidence]:
+        """Take a vote in; evidence if its author voted otherwise before. Raises `PeerError`."""
+        author = self.cohort.index(vote.author)
+        if author is None:
+            raise PeerError("not_a_member", f"{vote.author} is not in the cohort")
+        known = self.votes.get(author)
+        if known is not None and known.history == vote.history:
+            return []
+        verify_message(vote)
+        if known is not None:
+            return [Evidence(vote.author, "two_votes", (known, vote))]
+        self.votes[author] = vote
+        supporters = tuple(v for v in self.votes.values() if v.history == vote.history)
+        if self.certificate is None and len(supporters) >= self.cohort.quorum:
+            self.certificate = Certificate(self.cohort.job, self.place.number, vote.history, supporters)
+        return []
+
+    def adopt(self, certificate: Certificate) -> list[Evidence]:
+        """Take in a whole certificate; evidence if it contradicts the one that is here (G8). Raises `PeerError`."""
+        verify_votes(self.cohort, certificate.votes, self.place.number, certificate.history)
+        if self.certificate is None:
+            self.certificate = certificate
+        elif self.certificate.history != certificate.history:
+            doubles = {v.author for v in self.certificate.votes} & {v.author for v in certificate.votes}
+            return [Evidence(a, "two_certificates", (self.certificate, certificate)) for a in sorted(doubles)]
+        return []
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether no history can reach t votes any more."""
+        counts = Counter(v.history for v in self.votes.values())
+        best = max(counts.values(), default=0)
+        return self.certificate is None and best + self.cohort.size - len(self.votes) < self.cohort.quorum
