@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import itertools
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -95,15 +96,19 @@ class World:
         self.hosts[node] = Host(node, factory)
         return self.hosts[node]
 
-    def boot(self, node: NodeId) -> None:
-        """Start a host, or start it again, from what it made durable; links come up."""
-        host = self.hosts[node]
-        host.life += 1
-        host.core, start = host.factory(list(host.disk))
-        self._carry_out(host, start(self.now))
-        for other in self.hosts:
-            if other != node and self.hosts[other].core is not None:
-                self._link_up(node, other)
+    def boot(self, *nodes: NodeId) -> None:
+        """Start hosts, or start them again, from what they made durable; links come up."""
+        starts = []
+        for host in (self.hosts[node] for node in nodes):
+            host.life += 1
+            host.core, start = host.factory(list(host.disk))
+            starts.append((host, start))
+        for host, start in starts:
+            self._carry_out(host, start(self.now))
+        up = [node for node, host in self.hosts.items() if host.core is not None]
+        for one, other in itertools.combinations(up, 2):
+            if one in nodes or other in nodes:
+                self._link_up(one, other)
 
     def crash(self, node: NodeId) -> None:
         """Stop a host at once; its memory is gone, what was on its way to it is lost."""

@@ -66,8 +66,7 @@ class Sums:
         for i in range(n):
             self.world.add(self.nodes[i], functools.partial(self.make, i))
         if start:
-            for node in self.nodes:
-                self.world.boot(node)
+            self.world.boot(*self.nodes)
 
     def make(self, i: int, disk: list[object]) -> tuple[Core, Callable[[float], Sequence[Effect]]]:
         signed = [f for f in disk if isinstance(f, Signed)]

@@ -35,6 +35,10 @@ class Authority(Protocol):
     def federation(self) -> bytes:
         """The federation's id: the digest of its charter."""
 
+    @property
+    def version(self) -> int:
+        """Rises whenever another answer of this object may have changed."""
+
     def steward(self, node: NodeId) -> bool:
         """Whether the charter names the node as a steward."""
 

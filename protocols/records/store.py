@@ -113,10 +113,6 @@ class RecordStore:
         """What holds the slot: nothing, one record, or the two of a fork, the lower digest first."""
         return self._slots.get(key_digest(self._federation, Key(kind, author, subject)), ())
 
-    def heads_at(self, place: bytes) -> tuple[Held, ...]:
-        """What holds the slot of this key digest."""
-        return self._slots.get(place, ())
-
     def get(self, kind: str, author: NodeId, subject: str) -> Held | None:
         """The record that holds the slot, or None. Of a fork the one of the lower digest: the same at every node."""
         heads = self.heads(kind, author, subject)
@@ -133,6 +129,14 @@ class RecordStore:
         """The evidence: each fork seen, superseded or not."""
         return list(self._evidence.values())
 
+    def digest_of(self, record: Record) -> bytes:
+        """The digest of what a record says in this federation."""
+        return record_digest(self._federation, record)
+
+    def is_stale(self, place: bytes, sequence: int, digest: bytes) -> bool:
+        """Whether a record of this key digest, sequence and digest would be ignored."""
+        return _adds_nothing(self._slots.get(place, ()), sequence, digest)
+
     def next_sequence(self, kind: str, author: NodeId, subject: str) -> int:
         """The sequence with which the author may speak next under this key."""
         heads = self.heads(kind, author, subject)
@@ -147,7 +151,7 @@ class RecordStore:
             return Added(Outcome.KNOWN, digest)
         place = key_digest(self._federation, key_of(record))
         slot = self._slots.get(place, ())
-        if slot and _adds_nothing(slot, record.sequence, digest):
+        if _adds_nothing(slot, record.sequence, digest):
             return Added(Outcome.STALE, digest)
         try:
             held = self.kinds.hold(self._federation, record)
@@ -168,8 +172,9 @@ class RecordStore:
                 held = self.kinds.hold(self._federation, record)
             except PeerError:
                 continue
-            if held.digest not in self._held:
-                self._accept(held, self._slots.get(held.key_digest, ()))
+            slot = self._slots.get(held.key_digest, ())
+            if held.digest not in self._held and not _adds_nothing(slot, record.sequence, held.digest):
+                self._accept(held, slot)
         return self._sweep()
 
     def _permit(self, held: Held, slot: tuple[Held, ...]) -> None:
@@ -252,6 +257,8 @@ class RecordStore:
 
 
 def _adds_nothing(slot: tuple[Held, ...], sequence: int, digest: bytes) -> bool:
+    if not slot:
+        return False
     standing = slot[0].record.sequence
     return sequence < standing or (
         sequence == standing and len(slot) == HEADS_MAX and digest > max(head.digest for head in slot)

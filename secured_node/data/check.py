@@ -1,0 +1,81 @@
+"""Reading a data set through its schema and mapping, and the report that its manager sees before it is published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from secured_node.data.cells import Problem
+from secured_node.data.mapping import SiteMapping
+from secured_node.data.schema import Schema
+from secured_node.data.sources import find_source
+from secured_node.data.table import Table, build_table
+
+ROWS_STEP_MIN = 10
+"""Rows are never published more finely than this."""
+
+
+class ColumnReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One column of a checked data set.
+
+    missing: cells without a usable value, the problems among them. problems: cells that do not fit the schema.
+    """
+
+    name: str
+    missing: int
+    problems: int
+
+
+class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `check` found. It stays at the site, apart from name, version, digest and `published_rows`.
+
+    name, version, digest: of the schema (digest: hexadecimal). rows: exactly. published_rows: see `published_rows`.
+    columns: in the schema's order. problems: by column and kind.
+    """
+
+    name: str
+    version: int
+    digest: str
+    rows: int
+    published_rows: int
+    columns: tuple[ColumnReport, ...]
+    problems: tuple[Problem, ...]
+
+
+def read_table(path: Path, schema: Schema, mapping: SiteMapping) -> tuple[Table, tuple[Problem, ...]]:
+    """The columns of the schema, read from a file. Raises `DataError`."""
+    names = tuple(dict.fromkeys(mapping.local(name) for name in schema.columns))
+    return build_table(find_source(path)(path, names, mapping.text), schema, mapping)
+
+
+def check(path: Path, schema: Schema, mapping: SiteMapping) -> Report:
+    """Read a data set and report what fits and what does not. Raises `DataError` if it cannot be read at all."""
+    table, problems = read_table(path, schema, mapping)
+    columns = tuple(
+        ColumnReport(
+            name=name,
+            missing=int(table.missing(name).sum()),
+            problems=sum(problem.count for problem in problems if problem.column == name),
+        )
+        for name in schema.columns
+    )
+    return Report(
+        name=schema.name,
+        version=schema.version,
+        digest=schema.digest().hex(),
+        rows=table.rows,
+        published_rows=published_rows(table.rows),
+        columns=columns,
+        problems=problems,
+    )
+
+
+def published_rows(rows: int) -> int:
+    """The number of rows that others are told: two significant digits, never finer than tens, halves upwards.
+
+    303 becomes 300, 117 becomes 120, 1,234 becomes 1,200, 8 becomes 10, 4 becomes 0. One patient more or less shows
+    only at the border between two steps.
+    """
+    step = max(ROWS_STEP_MIN, int(10 ** max(0, len(str(rows)) - 2)))
+    return (rows + step // 2) // step * step

@@ -1,0 +1,1 @@
+"""The network: links to the other members, and the server they call. Nothing here takes a protocol decision."""

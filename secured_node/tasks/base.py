@@ -1,0 +1,179 @@
+"""What a task is: a state machine that every node runs alike, and one function that looks at a site's own data.
+
+Theory of operation. A job's state is public: all nodes start from the same parameters, schema and number of members,
+and apply `update` to the same sums. `local` is private: it turns state and data into numbers that only ever leave the
+worker as encoded, masked words. A round is: `layout(state)`, `local(state, prepared)`, the secure sum, `update(state,
+sums)`; rounds go on until `done(state)`; `result(state)` is for people and files.
+
+Three rules for whoever writes a task:
+
+1. `layout` depends on public state alone, and its bounds too: on the schema's ranges, on caps in the parameters, on
+   sums already released. A bound taken from a site's own data would tell of the data.
+2. `update` is bit-exact: plain + - * / and square roots, element by element, and `math.fsum`. No logarithm, no
+   exponential, no linear algebra library: those differ in the last bit between processors, and nodes that disagree
+   about `done` or `layout` would part for ever. `local` and `result` are free to use anything.
+3. A state is plain values: it goes through msgpack to disk and back.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.encoding import Layout, WordBits
+from secured_node.data.errors import DataError
+from secured_node.data.schema import Schema
+from secured_node.data.strict import strict
+from secured_node.data.table import Table
+
+MEMBERS_MAX = 4096
+"""Members of a cohort that a layout is made for."""
+
+ROWS_MAX_DEFAULT = 10_000_000
+MIN_ROWS_DEFAULT = 10
+
+Sums = Mapping[str, NDArray[Any]]
+Values = dict[str, NDArray[Any]]
+Cell = str | int | float | None
+
+
+class TooFewRowsError(DataError):
+    """This site has fewer usable rows than the job asks of each site, and takes no part."""
+
+    def __init__(self, min_rows: int, usable: str) -> None:
+        super().__init__("this site's data", f"fewer than {min_rows} {usable}", "this site cannot take part in the job")
+
+
+class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every task that reads rows is told.
+
+    min_rows: a site with fewer usable rows refuses. rows_max: a site with more rows refuses; the cap makes bounds
+    known.
+    """
+
+    min_rows: Annotated[int, msgspec.Meta(ge=1, le=ROWS_MAX_DEFAULT)] = MIN_ROWS_DEFAULT
+    rows_max: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] = ROWS_MAX_DEFAULT
+
+    def check_rows(self, rows: int, usable: int, noun: str) -> None:
+        """Raise `DataError` if a site with so many rows, so many of them usable, must not take part."""
+        if rows > self.rows_max:
+            raise DataError("this site's data", f"it has more than {self.rows_max} rows", "raise the job's rows_max")
+        if usable < self.min_rows:
+            raise TooFewRowsError(self.min_rows, noun)
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Public state of a job. members: how many vectors each sum adds up."""
+
+    members: Annotated[int, msgspec.Meta(ge=1, le=MEMBERS_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class ResultTable:
+    """A table for people. Each row has as many cells as there are columns; None is an empty cell."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a job found out.
+
+    data: plain values for JSON, without NaN. tables: for a terminal. arrays: float64, for safetensors.
+    problem: why there is no answer, in words for the researcher; "" if there is one.
+    """
+
+    data: dict[str, Any]
+    tables: tuple[ResultTable, ...] = ()
+    arrays: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    problem: str = ""
+
+
+P = TypeVar("P", bound=msgspec.Struct)
+S = TypeVar("S", bound=State)
+D = TypeVar("D")
+
+
+class Task(ABC, Generic[P, S, D]):
+    """A computation on a federation's rows. P: its parameters, S: its state, D: what `prepare` makes of a table."""
+
+    name: ClassVar[str]
+    parameters_type: ClassVar[type[msgspec.Struct]]
+    state_type: ClassVar[type[State]]
+    uses_data: ClassVar[bool] = True
+
+    def parse(self, raw: Mapping[str, Any]) -> P:
+        """Parameters from plain values. Raises `DataError` that names key and what is allowed."""
+        parameters: P = strict(dict(raw), self.parameters_type, f"task {self.name}")  # type: ignore[assignment]
+        return parameters
+
+    def dump(self, state: S) -> bytes:
+        """The state as bytes."""
+        return msgspec.msgpack.encode(state)
+
+    def load(self, raw: bytes) -> S:
+        """The state that `dump` wrote. Raises `DataError` if these are not its bytes."""
+        try:
+            state: S = msgspec.msgpack.decode(raw, type=self.state_type)  # type: ignore[assignment]
+        except msgspec.MsgspecError:
+            raise DataError(f"task {self.name}", "this is not a state of it") from None
+        return state
+
+    def word_bits(self, parameters: P) -> WordBits:
+        """Bits of the words of all rounds: 64 unless a task says otherwise."""
+        return 64
+
+    @abstractmethod
+    def columns(self, parameters: P) -> tuple[str, ...]:
+        """The schema's columns that the task reads; the worker loads no others."""
+
+    @abstractmethod
+    def rounds_max(self, parameters: P) -> int:
+        """The largest number of secure sums that the job can take."""
+
+    @abstractmethod
+    def start(self, parameters: P, schema: Schema, members: int) -> S:
+        """The first state. Raises `DataError` if the parameters do not fit the schema."""
+
+    @abstractmethod
+    def layout(self, state: S) -> Layout:
+        """What this round's vector is made of."""
+
+    @abstractmethod
+    def prepare(self, state: S, table: Table | None) -> D:
+        """What `local` needs of the table, made once, when the worker opens the job (at any state of it).
+
+        table: the columns that were asked for, None for a task that uses no data.
+        Raises `DataError` if the site must not take part, for example `TooFewRowsError`.
+        """
+
+    @abstractmethod
+    def local(self, state: S, prepared: D) -> Values:
+        """This site's vector for this round, block by block."""
+
+    @abstractmethod
+    def update(self, state: S, sums: Sums) -> S:
+        """The next state, from the sum of all sites' vectors."""
+
+    @abstractmethod
+    def done(self, state: S) -> bool:
+        """Whether the job has its result."""
+
+    @abstractmethod
+    def result(self, state: S) -> Result:
+        """The result of a state that is done."""
+
+
+def need_table(table: Table | None) -> Table:
+    """The table of a task that uses data."""
+    if table is None:
+        raise DataError("the job", "this task needs a data set", "name one")
+    return table

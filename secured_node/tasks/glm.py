@@ -1,0 +1,182 @@
+"""Generalised linear models on the rows of all sites: as if the rows were pooled, from nothing but sums.
+
+Rounds. First the moments: complete rows, sums and sums of squares of every term, on the public scale of the schema's
+ranges; they give the federated mean and standard deviation by which terms (and a gaussian outcome) are standardised.
+Then one round for each evaluation of the model: gradient, information and deviance (`glm_newton`). A gaussian model
+takes two of them, a logistic one about eight.
+
+Bounds. Moments: at most 1 a row, and a site has at most rows_max rows. Evaluations: by construction the squares of a
+standardised term add up to N, the number of complete rows of all sites, which is public after the first round; a
+site's part cannot be more, and by the inequality of Cauchy and Schwarz neither can a sum of products of two terms, or
+of a term and residuals of at most 1. Weights are at most 1/4 (binomial) or 1. So the bound is N times a constant,
+with 1 % for the
+rounding of the first round, whatever the ranges in the schema are: with four members and N = 1,000 a 64-bit word leaves
+2^-50 as the unit of last place. The deviance at trial coefficients has no such bound, and is clipped: `glm_newton` says
+why that is right. Standardising changes neither the model nor its coefficients, which are carried back exactly; so the
+first round's rounding does not matter beyond the 1 %.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+
+from protocols.encoding import Layout
+from secured_node.data.errors import DataError
+from secured_node.data.schema import Schema
+from secured_node.data.table import Table
+from secured_node.tasks.base import Result, Sums, Task, Values, need_table
+from secured_node.tasks.glm_family import BOUNDS, row_terms
+from secured_node.tasks.glm_newton import advance
+from secured_node.tasks.glm_result import failure, success
+from secured_node.tasks.glm_state import GlmParameters, GlmState, outcome_term
+from secured_node.tasks.glm_terms import Design, Term, units_of
+from secured_node.tasks.units import count_block, real_block
+
+SLACK = 1.01
+"""For the rounding of the first round; `SPREAD_MIN` keeps it far below 1 %."""
+
+SPREAD_MIN_UNITS = 1 << 12
+"""A term's sum of squares about its mean must be this many units of last place a member, else it counts as constant."""
+
+SPREAD_MIN_SHARE = 1e-12
+"""And this share of what the declared range would allow: doubles hold no more of a difference of squares."""
+
+
+class Glm(Task[GlmParameters, GlmState, Design]):
+    """See the module."""
+
+    name = "glm"
+    parameters_type = GlmParameters
+    state_type = GlmState
+
+    def columns(self, parameters: GlmParameters) -> tuple[str, ...]:
+        return parameters.columns
+
+    def rounds_max(self, parameters: GlmParameters) -> int:
+        return 1 + parameters.fits_max
+
+    def start(self, parameters: GlmParameters, schema: Schema, members: int) -> GlmState:
+        for name in parameters.reference:
+            if schema.column(name).numeric:
+                raise DataError(f"reference of '{name}'", "the column holds numbers", "remove it from reference")
+        state = GlmState(members=members, parameters=parameters, schema=schema.only(parameters.columns))
+        if not all((state.covariate_terms, outcome_term(parameters, schema))):
+            raise DataError("the model", "it has no covariates", "name at least one")
+        return state
+
+    def layout(self, state: GlmState) -> Layout:
+        members, terms = state.members, len(state.terms)
+        if state.stage == "moments":
+            rows_max = state.parameters.rows_max
+            return Layout(
+                (
+                    count_block("rows", 2, rows_max),
+                    # + 1: a number at the end of its range may be rounded to just beyond 1.
+                    real_block("sums", terms, rows_max + 1.0, members),
+                    real_block("squares", terms, rows_max + 1.0, members),
+                )
+            )
+        bounds = BOUNDS[state.parameters.family]
+        rows, size = SLACK * state.rows + 1, state.size
+        return Layout(
+            (
+                real_block("gradient", size, rows, members),
+                real_block("information", size * (size + 1) // 2, bounds.weight * rows, members),
+                real_block("deviance", 1, bounds.deviance * rows, members, clip=True),
+            )
+        )
+
+    def prepare(self, state: GlmState, table: Table | None) -> Design:
+        table = need_table(table)
+        design = Design.of(table, state.terms)
+        state.parameters.check_rows(table.rows, len(design.rows), "rows that have all columns of the model")
+        return design
+
+    def local(self, state: GlmState, prepared: Design) -> Values:
+        return _moments(prepared) if state.stage == "moments" else _evaluate(state, prepared)
+
+    def update(self, state: GlmState, sums: Sums) -> GlmState:
+        return _standardise(state, self.layout(state), sums) if state.stage == "moments" else advance(state, sums)
+
+    def done(self, state: GlmState) -> bool:
+        return state.stage == "done"
+
+    def result(self, state: GlmState) -> Result:
+        if not self.done(state):
+            raise DataError("the job", "it has no result yet")
+        return failure(state) if state.problem else success(state)
+
+
+def _moments(design: Design) -> Values:
+    units = units_of(design.table.schema, design.terms)
+    centres, halves = np.array([unit.centre for unit in units]), np.array([unit.half for unit in units])
+    sums, squares = np.zeros(len(units)), np.zeros(len(units))
+    for chunk in design.chunks():
+        scaled = (chunk - centres) / halves
+        sums += scaled.sum(axis=0)
+        squares += np.square(scaled).sum(axis=0)
+    return {"rows": np.array([len(design.rows), design.left_out]), "sums": sums, "squares": squares}
+
+
+def _evaluate(state: GlmState, design: Design) -> Values:
+    size, family = state.size, state.parameters.family
+    centres, scales, trial = np.array(state.centres), np.array(state.scales), np.array(state.trial)
+    gradient, information, deviance = np.zeros(size), np.zeros((size, size)), 0.0
+    for chunk in design.chunks():
+        standard = (chunk - centres) / scales
+        z = np.column_stack([np.ones(len(chunk)), standard[:, :-1]])
+        rows = row_terms(family, z @ trial, standard[:, -1])
+        gradient += z.T @ rows.residual
+        information += (z.T * rows.weight) @ z
+        deviance += rows.deviance
+    return {
+        "gradient": gradient,
+        "information": information[np.triu_indices(size)],
+        "deviance": np.array([deviance]),
+    }
+
+
+def _standardise(state: GlmState, layout: Layout, sums: Sums) -> GlmState:
+    """Centres and scales from the moments; bit-exact."""
+    rows, left_out = (int(count) for count in sums["rows"])
+    state = msgspec.structs.replace(state, rows=rows, left_out=left_out)
+    terms, units = state.terms, units_of(state.schema, state.terms)
+    noise = SPREAD_MIN_UNITS * state.members / layout.blocks[-1].scale + SPREAD_MIN_SHARE * rows
+    centres, scales, constant = [], [], []
+    for term, unit, total, square in zip(terms, units, sums["sums"].tolist(), sums["squares"].tolist(), strict=True):
+        spread = square - total * total / rows
+        if spread <= noise:
+            constant.append(term)
+            continue
+        centres.append(unit.centre + unit.half * (total / rows))
+        scales.append(unit.half * math.sqrt(spread / rows))
+    if constant:
+        return state.failed(_constant(state, constant))
+    if rows <= state.size:
+        return state.failed(f"{rows} complete rows cannot determine {state.size} coefficients; take fewer covariates")
+    if state.parameters.family == "binomial":
+        # An indicator is 1 or -1 on the scale of its unit, and whole numbers are summed exactly.
+        events = (rows + round(sums["sums"].tolist()[-1])) // 2
+        state = msgspec.structs.replace(state, events=events)
+        centres[-1], scales[-1] = 0.0, 1.0
+    return msgspec.structs.replace(
+        state, stage="fit", centres=tuple(centres), scales=tuple(scales), trial=(0.0,) * state.size
+    )
+
+
+def _constant(state: GlmState, constant: list[Term]) -> str:
+    outcome = state.terms[-1]
+    if outcome in constant:
+        return (
+            f"the outcome '{outcome.column}' is the same in all {state.rows} complete rows of the federation (or varies "
+            "by next to nothing of its declared range): there is nothing to model"
+        )
+    names = ", ".join(f"'{term.name}'" for term in constant)
+    return (
+        f"{names}: the same in all {state.rows} complete rows of the federation (a level that does not occur, or a
+        number " "that varies by next to nothing of its declared range); leave out the covariate, join levels, or
+        narrow the range"
+    )
