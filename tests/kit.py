@@ -73,7 +73,9 @@ class Sums:
         entered = max((f.attempt for f in disk if isinstance(f, Entered)), default=0)
         place = RoundId(1, self.history(i))
         draw = self.world.draw(f"{i}/{len(disk)}/{self.world.hosts[self.nodes[i]].life}")
-        made = Round(self.cohort, place, self.identities[i], draw, entered=entered, signed=signed[0] if signed else None)
+        made = Round(
+            self.cohort, place, self.identities[i], draw, entered=entered, signed=signed[0] if signed else None
+        )
 
         def begin(now: float) -> Sequence[Effect]:
             return [*made.start(now), *made.supply(self.supplied[i], now)]

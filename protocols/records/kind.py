@@ -63,7 +63,9 @@ class Kinds:
             if row.name in self._rows:
                 raise LocalError(f"two kinds of record are named {row.name!r}")
             if row.bytes_max > BODY_BYTES_MAX:
-                raise LocalError(f"kind {row.name!r} may have {row.bytes_max} bytes; no record has over {BODY_BYTES_MAX}")
+                raise LocalError(
+                    f"kind {row.name!r} may have {row.bytes_max} bytes; no record has over {BODY_BYTES_MAX}"
+                )
             self._rows[row.name] = row
             self._ranks[row.name] = rank
         self._decoders: Final = {name: msgspec.msgpack.Decoder(row.body) for name, row in self._rows.items()}

@@ -96,9 +96,7 @@ def key_of(record: Record) -> Key:
     return Key(record.kind, record.author, record.subject)
 
 
-def sign_record(
-    identity: Identity, federation: bytes, kind: str, subject: str, sequence: int, body: Message
-) -> Record:
+def sign_record(identity: Identity, federation: bytes, kind: str, subject: str, sequence: int, body: Message) -> Record:
     """A record by `identity`. Raises `LocalError` if a field is outside of what `Record` allows."""
     unsigned = Record(kind, identity.node, subject, sequence, _ENCODER.encode(body), bytes(64))
     try:

@@ -118,9 +118,7 @@ class RecordStore:
         heads = self.heads(kind, author, subject)
         return heads[0] if heads else None
 
-    def find(
-        self, kind: str | None = None, author: NodeId | None = None, subject: str | None = None
-    ) -> list[Held]:
+    def find(self, kind: str | None = None, author: NodeId | None = None, subject: str | None = None) -> list[Held]:
         """The standing records that fit all that is given, by rank of kind, then digest."""
         found = self._index.find(kind, author, subject)
         return sorted(found, key=lambda held: (held.rank, held.digest))

@@ -32,7 +32,7 @@ from protocols.secagg.effects import Evidence
 from protocols.secagg.layout import CHECK_BITS, Layout
 from protocols.secagg.mask import add_segments, is_clean, masked, pair_masks, segment_digest
 from protocols.secagg.messages import Offer, Root, Segment, Sum, SumWords
-from protocols.secagg.signing import RoundId, next_history, offer_frame, root_frame, sum_frame
+from protocols.secagg.signing import UNSIGNED, RoundId, next_history, sign
 from protocols.secagg.transcript import Transcript, Wanted
 
 KEY_BYTES: Final = 32
@@ -114,8 +114,8 @@ class Attempt:
         private = X25519PrivateKey.from_private_bytes(draw(KEY_BYTES))
         self._part = _Part(identity, private, vector)
         public = private.public_key().public_bytes_raw()
-        signature = identity.sign(offer_frame(seen.context0, public))
-        offer = Offer(cohort.job, seen.place.number, self.number, identity.node, seen.context0, public, signature)
+        place = (cohort.job, seen.place.number, self.number)
+        offer = sign(identity, Offer(*place, identity.node, seen.context0, public, UNSIGNED))
         return [*self._to_all(offer), *seen.add_offer(offer), *self._advance()]
 
     def take(self, message: Message, payload: Payload | None) -> list[Effect]:
@@ -253,9 +253,9 @@ class Attempt:
         seen, part = self.transcript, self._mine()
         bound, author = part.vector.bound, part.identity.node
         seen.roots = {i: r for i, r in seen.roots.items() if (r.words, r.bound) == (layout.words, bound)}
-        signature = part.identity.sign(root_frame(seen.fixed_context, layout.words, bound, digests))
         place = (self.cohort.job, seen.place.number, self.number)
-        root = Root(*place, author, seen.fixed_context, layout.words, bound, tuple(digests), signature)
+        shape = (layout.words, bound, tuple(digests))
+        root = sign(part.identity, Root(*place, author, seen.fixed_context, *shape, UNSIGNED))
         seen.add_root(root)
         for segment in range(layout.segments):
             seen.inputs[self.me, segment] = result[layout.span(segment)]
@@ -309,9 +309,8 @@ class Attempt:
         if seen.layout.short or segment not in self._held():
             return []
         identity = self._mine().identity
-        signature = identity.sign(sum_frame(seen.fixed_context, segment, digest))
         place = (self.cohort.job, seen.place.number, self.number)
-        message = Sum(*place, identity.node, seen.fixed_context, segment, digest, signature)
+        message = sign(identity, Sum(*place, identity.node, seen.fixed_context, segment, digest, UNSIGNED))
         effects = [*seen.add_sum(message), *self._to_all(message)]
         holders = seen.layout.holders_of(segment)
         if holders[0] == self.me:

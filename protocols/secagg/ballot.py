@@ -43,6 +43,8 @@ class Ballot:
     def adopt(self, certificate: Certificate) -> list[Evidence]:
         """Take in a whole certificate; evidence if it contradicts the one that is here (G8). Raises `PeerError`."""
         verify_votes(self.cohort, certificate.votes, self.place.number, certificate.history)
+        for vote in certificate.votes:
+            self.votes.setdefault(self.cohort.members.index(vote.author), vote)
         if self.certificate is None:
             self.certificate = certificate
         elif self.certificate.history != certificate.history:

@@ -52,7 +52,7 @@ from protocols.secagg.effects import (
 )
 from protocols.secagg.inquiry import Inquiry
 from protocols.secagg.messages import Ask, Certificate, Offer, Root, Segment, Sum, SumWords, Vote
-from protocols.secagg.signing import RoundId, next_history, vote_frame
+from protocols.secagg.signing import UNSIGNED, RoundId, next_history, sign
 from protocols.secagg.transcript import Transcript
 
 ATTEMPT_JUMP_MAX: Final = 1000
@@ -442,8 +442,8 @@ class Round:
                 return []
             return self._discard(now) if not total.clean else []
         seen, job, number = attempt.transcript, self.cohort.job, self.place.number
-        signature = self._identity.sign(vote_frame(job, number, total.history))
-        vote = Vote(job, number, attempt.number, self._identity.node, total.history, signature)
+        unsigned = Vote(job, number, attempt.number, self._identity.node, total.history, UNSIGNED)
+        vote = sign(self._identity, unsigned)
         self._signed = Signed(
             vote,
             tuple(seen.offers[i] for i in range(self.cohort.size)),

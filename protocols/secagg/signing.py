@@ -9,13 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import msgspec
 
 from protocols.digest import digest, digest_words, frame
 from protocols.errors import PeerError
-from protocols.identity import NodeId, verify
+from protocols.identity import Identity, NodeId, verify
 from protocols.message import Payload
 from protocols.secagg.cohort import Cohort
 from protocols.secagg.messages import Offer, Root, Sum, Vote
+
+Signable = TypeVar("Signable", Offer, Root, Sum, Vote)
+UNSIGNED: Final = bytes(64)
+"""Stands in a message's signature field until `sign` fills it."""
 
 
 def _number(value: int) -> bytes:
@@ -50,21 +57,6 @@ def context(before: bytes, offers: Sequence[Offer]) -> bytes:
     return digest("context", before, *(part for o in offers for part in (o.author.encode(), o.key)))
 
 
-def offer_frame(context0: bytes, key: bytes) -> bytes:
-    """The bytes that an offer's signature covers."""
-    return frame("offer", context0, key)
-
-
-def root_frame(context: bytes, words: int, bound: int, digests: Sequence[bytes]) -> bytes:
-    """The bytes that a root's signature covers."""
-    return frame("root", context, _number(words), _number(bound), *digests)
-
-
-def sum_frame(context: bytes, segment: int, words_digest: bytes) -> bytes:
-    """The bytes that a holder's signature covers."""
-    return frame("segment-sum", context, _number(segment), words_digest)
-
-
 def vote_frame(job: bytes, number: int, history: bytes) -> bytes:
     """The bytes that a vote covers: no attempt in it, so that a round has one certificate whatever attempt gave it."""
     return frame("certificate", job, _number(number), history)
@@ -79,16 +71,30 @@ def verify_message(message: Offer | Root | Sum | Vote) -> None:
 
 
 def signed_frame(message: Offer | Root | Sum | Vote) -> bytes:
-    """The bytes that the message's signature covers."""
+    """The bytes that the message's signature covers: everything in it but its author and the signature itself.
+
+    Job, round and attempt are signed beside the context, which binds them already: a message cannot be relabelled to
+    make its honest author look like one who signed two things.
+    """
     match message:
         case Offer():
-            return offer_frame(message.context0, message.key)
+            return frame("offer", *_place(message), message.context0, message.key)
         case Root():
-            return root_frame(message.context, message.words, message.bound, message.digests)
+            shape = (_number(message.words), _number(message.bound))
+            return frame("root", *_place(message), message.context, *shape, *message.digests)
         case Sum():
-            return sum_frame(message.context, message.segment, message.digest)
+            return frame("segment-sum", *_place(message), message.context, _number(message.segment), message.digest)
         case Vote():
             return vote_frame(message.job, message.round, message.history)
+
+
+def _place(message: Offer | Root | Sum) -> tuple[bytes, bytes, bytes]:
+    return message.job, _number(message.round), _number(message.attempt)
+
+
+def sign(identity: Identity, message: Signable) -> Signable:
+    """The same message with its author's signature."""
+    return msgspec.structs.replace(message, signature=identity.sign(signed_frame(message)))
 
 
 def verify_votes(cohort: Cohort, votes: Sequence[Vote], number: int, history: bytes) -> None:

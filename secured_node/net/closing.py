@@ -52,5 +52,5 @@ class LinkEnd(Exception):  # noqa: N818 - most ends are no errors
         return f"peer_{word}" if self.by_peer else word
 
 
-class Violation(PeerError):
+class ViolationError(PeerError):
     """The peer broke a rule of the link; unlike a refused message, this ends the link."""

@@ -13,7 +13,7 @@ import msgspec
 
 from protocols.message import Count
 from secured_node.net import limits
-from secured_node.net.closing import Violation
+from secured_node.net.closing import ViolationError
 
 MARK: Final = 0
 """First byte of our own frames; a message begins with its version, which is never 0."""
@@ -66,7 +66,7 @@ class Begin(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 Frame: TypeAlias = Hello | Offer | Take | Decline | Begin
 
-_DECODER: Final = msgspec.msgpack.Decoder(Frame)
+_DECODER: Final[msgspec.msgpack.Decoder[Frame]] = msgspec.msgpack.Decoder(Frame)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
 
@@ -81,10 +81,10 @@ def is_frame(data: bytes) -> bool:
 
 
 def decode_frame(data: bytes) -> Frame:
-    """The frame in `data`. Raises `Violation` if it is none."""
+    """The frame in `data`. Raises `ViolationError` if it is none."""
     if not is_frame(data):
-        raise Violation("malformed", "not a frame of the link")
+        raise ViolationError("malformed", "not a frame of the link")
     try:
         return _DECODER.decode(memoryview(data)[1:])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise Violation("malformed", "not a frame of the link") from None
+        raise ViolationError("malformed", "not a frame of the link") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Final, TypeAlias
 
@@ -11,7 +12,7 @@ import aiohttp
 from aiohttp import web
 
 from secured_node.net import limits
-from secured_node.net.closing import Closing, LinkEnd, Violation
+from secured_node.net.closing import Closing, LinkEnd, ViolationError
 
 WebSocket: TypeAlias = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
@@ -45,7 +46,7 @@ class Stream:
         return self._loop.time() - self._alive_at
 
     async def receive(self) -> bytes:
-        """The next binary frame. Raises `LinkEnd` when there is none to come, `Violation` for what may not come."""
+        """The next binary frame. Raises `LinkEnd` when there is none to come, `ViolationError` for what may not come."""
         while True:
             message = await self._websocket.receive()
             self._alive_at = self._loop.time()
@@ -61,7 +62,7 @@ class Stream:
             elif message.type is aiohttp.WSMsgType.ERROR:
                 raise _fault(message.data)
             elif message.type is aiohttp.WSMsgType.TEXT:
-                raise Violation("bad_frame", "a text frame")
+                raise ViolationError("bad_frame", "a text frame")
 
     async def send(self, data: bytes | memoryview) -> None:
         """Send one binary frame; returns when the transport has room for more. Raises `LinkEnd`."""
@@ -102,7 +103,7 @@ class Stream:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
-    async def _send(self, sending: "Coroutine[object, object, None]") -> None:
+    async def _send(self, sending: Coroutine[object, object, None]) -> None:
         try:
             await sending
         except (OSError, RuntimeError):
@@ -118,5 +119,5 @@ _CODES: Final = frozenset(map(int, Closing))
 
 def _fault(error: object) -> Exception:
     if isinstance(error, aiohttp.WebSocketError) and error.code in _VIOLATIONS:
-        return Violation(*_VIOLATIONS[aiohttp.WSCloseCode(error.code)])
+        return ViolationError(*_VIOLATIONS[aiohttp.WSCloseCode(error.code)])
     return LinkEnd(None)

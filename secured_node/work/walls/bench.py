@@ -42,19 +42,18 @@ class Bench:
 
     def __init__(self, walls: Walls) -> None:
         """Make everything this machine can make. Raises `OSError` if scratch cannot be written."""
-        self._open = contextlib.ExitStack()
-        self.folder = Path(tempfile.mkdtemp(prefix=".walls-", dir=walls.write[0]))
-        self._open.callback(shutil.rmtree, self.folder, ignore_errors=True)
-        self.program = self.folder / PROGRAM_NAME
-        self.program.touch(mode=0o700)
-        self.program.write_bytes(NO_PROGRAM)
         granted = tuple(path.resolve() for path in (*walls.read, *walls.write))
         self._outside_file = _first(_OUTSIDE_FILES, granted, os.R_OK)
         self._outside_folder = _first(_OUTSIDE_FOLDERS, granted, os.W_OK | os.X_OK)
-        self._make_sockets()
-        self._read_end, write_end = os.pipe2(os.O_CLOEXEC)
-        self._open.callback(os.close, self._read_end)
-        self._victim = self._fork_victim(write_end)
+        with contextlib.ExitStack() as self._open:
+            self.folder = Path(tempfile.mkdtemp(prefix=".walls-", dir=walls.write[0]))
+            self._open.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            self.program = self.folder / PROGRAM_NAME
+            self.program.touch(mode=0o700)
+            self.program.write_bytes(NO_PROGRAM)
+            self._make_sockets()
+            self._make_victim()
+            self._open = self._open.pop_all()  # all went well: closed in __exit__, not here
 
     def __enter__(self) -> "Bench":
         return self
@@ -85,20 +84,22 @@ class Bench:
         except OSError:
             return None
 
-    def _fork_victim(self, write_end: int) -> int | None:
+    def _make_victim(self) -> None:
         """Another process, waiting on a pipe; it ends when the bench, or this process, does."""
-        try:
-            child = os.fork()
-        except OSError:
-            os.close(write_end)
-            return None
-        if child == 0:
-            os.close(write_end)
-            os.read(self._read_end, 1)
-            os._exit(0)
-        self._open.callback(_reap, child)
-        self._open.callback(os.close, write_end)  # closed before the wait: callbacks run in reverse
-        return child
+        self._victim: int | None = None
+        self.pipe, write_end = os.pipe2(os.O_CLOEXEC)
+        self._open.callback(os.close, self.pipe)
+        with contextlib.ExitStack() as unless_forked:
+            unless_forked.callback(os.close, write_end)
+            try:
+                child = os.fork()
+            except OSError:
+                return
+            if child == 0:
+                _wait_for_end(self.pipe, write_end)
+            self._open.callback(_reap, child)
+            self._open.push(unless_forked.pop_all())  # closed before the wait: callbacks run in reverse
+            self._victim = child
 
     @property
     def tcp(self) -> socket.socket:
@@ -124,11 +125,6 @@ class Bench:
     def outside_folder(self) -> Path:
         """An existing folder outside the walls that this user may write."""
         return _given(self._outside_folder)
-
-    @property
-    def pipe(self) -> int:
-        """A descriptor of a pipe."""
-        return self._read_end
 
     def client(self, name: Literal["tcp", "path", "abstract", "datagram"]) -> socket.socket:
         """A socket made before the walls, not yet bound or connected, for one attempt each."""
@@ -178,6 +174,15 @@ def _connected_to(listener: socket.socket) -> socket.socket:
         made.close()
         raise
     return made
+
+
+def _wait_for_end(read_end: int, write_end: int) -> None:
+    """The victim: wait until nobody holds the other end any more, and never return."""
+    try:
+        os.close(write_end)
+        os.read(read_end, 1)
+    finally:
+        os._exit(0)
 
 
 def _reap(child: int) -> None:

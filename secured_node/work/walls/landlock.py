@@ -107,7 +107,7 @@ def abi() -> int:
 
 
 def restrict(grants: Iterable[Grant], *, threads: int) -> None:
-    """Refuse this process everything that is not granted, for good. `threads` says how many it has.
+    """Refuse this process everything that is not granted, for good. `threads`: how many it has, 0 if unknown.
 
     Raises `LayerFailedError` and changes nothing if the kernel lacks Landlock, another thread runs (Landlock would
     leave that one free), or a rule is refused.
@@ -115,8 +115,8 @@ def restrict(grants: Iterable[Grant], *, threads: int) -> None:
     version = abi()
     if threads != 1:
         raise LayerFailedError(
-            f"{threads} threads run already and Landlock restricts only one: raise the walls before numpy "
-            "or anything else that starts threads is imported"
+            f"{threads or 'uncounted'} threads run already and Landlock restricts only one: raise the walls before "
+            "numpy or anything else that starts threads is imported"
         )
     handled = _ABI_1
     for since, access in _SINCE:

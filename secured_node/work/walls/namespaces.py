@@ -44,15 +44,16 @@ def unshare(flags: int) -> None:
 def enter(grants: tuple[Grant, ...], wanted: Iterable[Layer], *, threads: int) -> dict[Layer, str]:
     """Enter the wanted namespaces. Returns the layers that could not be entered, with the reason.
 
-    `threads` says how many this process has: only a process of one can enter them.
+    `threads` says how many this process has, 0 if unknown: only a process of one can enter them.
 
-    Raises `LayerFailedError` only if a step failed that the rehearsal had completed.
+    Raises `LayerFailedError` only if a step failed that the rehearsal had completed, `OSError` if no child can be
+    made to rehearse.
     """
     layers = [layer for layer in NAMESPACE_LAYERS if layer in set(wanted)]
     if not layers:
         return {}
     if threads != 1:
-        return dict.fromkeys(layers, f"{threads} threads run already: raise the walls before they start")
+        return dict.fromkeys(layers, f"{threads or 'uncounted'} threads run already: raise the walls before they start")
     through_user, failed = _rehearse(grants, layers)
     possible = [layer for layer in layers if layer not in failed]
     if possible:

@@ -28,8 +28,11 @@ _STREAMS: Final = frozenset({socket.SOCK_STREAM, socket.SOCK_SEQPACKET})
 
 
 def threads() -> int:
-    """How many threads this process has, those of native libraries too."""
-    return sum(1 for _ in Path("/proc/self/task").iterdir())
+    """How many threads this process has, those of native libraries too; 0 if they cannot be counted."""
+    try:
+        return sum(1 for _ in Path("/proc/self/task").iterdir())
+    except OSError:
+        return 0
 
 
 def close_descriptors(keep: tuple[int, ...]) -> None:

@@ -63,7 +63,7 @@ def _raise_in_order(
     wanted = [layer for layer in namespaces.NAMESPACE_LAYERS if layer not in failed]
     try:
         failed |= namespaces.enter(granted, wanted, threads=threads)
-    except LayerFailedError as error:
+    except (LayerFailedError, OSError) as error:
         failed |= dict.fromkeys(wanted, str(error))
     for layer in wanted:
         _judge(layer, before, _try_claims(layer, before, bench), failed)

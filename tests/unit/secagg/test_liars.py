@@ -134,7 +134,9 @@ def test_small_order_and_non_canonical_keys_are_refused(key: bytes) -> None:
 @pytest.mark.parametrize("case", ["model_inconsistency", "cohort_equivocation"])
 def test_other_histories_or_records_give_no_sum_and_leave_evidence(case: str) -> None:
     def history(i: int) -> bytes:
-        records = (b"job", b"cohort" if i != 1 else b"other cohort") if case == "cohort_equivocation" else (b"job", b"c")
+        records = (
+            (b"job", b"cohort" if i != 1 else b"other cohort") if case == "cohort_equivocation" else (b"job", b"c")
+        )
         return first_history(*records) if case == "cohort_equivocation" or i != 1 else first_history(b"other", b"c")
 
     sums = Sums(4, history=history)
@@ -328,7 +330,9 @@ def spoil_masks(sums: Sums, member: int) -> None:
         def enter(now: float):  # type: ignore[no-untyped-def]
             effects = opened(now)
             part = core._attempt._part
-            core._attempt._part = type(part)(part.identity, X25519PrivateKey.from_private_bytes(b"\x09" * 32), part.vector)
+            core._attempt._part = type(part)(
+                part.identity, X25519PrivateKey.from_private_bytes(b"\x09" * 32), part.vector
+            )
             return effects
 
         core._enter = enter

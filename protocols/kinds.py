@@ -1,0 +1,14 @@
+"""Every kind of record that this version knows, in the order in which records travel.
+
+A feature defines its kinds beside its code and adds them here: one row, not a channel.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from protocols.membership.kinds import MEMBERSHIP
+from protocols.records.kind import Kinds
+
+KINDS: Final = Kinds((*MEMBERSHIP,))
+"""The table for a daemon and for a simulated node alike."""
