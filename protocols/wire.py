@@ -12,7 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from protocols.errors import LocalError, PeerError
+from protocols.invitation import messages as joining
 from protocols.message import Message
+from protocols.records import messages as records
 from protocols.secagg import messages as secagg
 
 VERSION: Final = 1
@@ -47,6 +49,12 @@ _TYPES: Final = (
     MessageType(0x15, secagg.Vote, SMALL_BYTES_MAX),
     MessageType(0x16, secagg.Certificate, LIST_BYTES_MAX, secagg.PAYLOAD_BYTES_MAX),
     MessageType(0x17, secagg.Ask, LIST_BYTES_MAX),
+    MessageType(0x20, records.Summary, records.SUMMARY_BYTES_MAX),
+    MessageType(0x21, records.Listing, records.LISTING_BYTES_MAX),
+    MessageType(0x22, records.Pull, records.PULL_BYTES_MAX),
+    MessageType(0x23, records.Records, records.RECORDS_BYTES_MAX),
+    MessageType(0x30, joining.JoinRequest, joining.JOIN_REQUEST_BYTES_MAX),
+    MessageType(0x31, joining.JoinReply, joining.JOIN_REPLY_BYTES_MAX),
 )
 _BY_NUMBER: Final = {row.number: row for row in _TYPES}
 _BY_KIND: Final = {row.kind: row for row in _TYPES}

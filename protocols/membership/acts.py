@@ -10,16 +10,25 @@ import msgspec
 
 from protocols.errors import LocalError
 from protocols.identity import Identity, NodeId
-from protocols.membership.bodies import KEEPS_MAX, Admission, Node, Revocation, Voucher, check_node
+from protocols.membership.bodies import (
+    KEEPS_MAX,
+    REASON_CHARS_MAX,
+    Admission,
+    Node,
+    Revocation,
+    Voucher,
+    check_node,
+    is_plain,
+)
 from protocols.membership.kinds import ADMISSION, NODE, REVOCATION, VOUCHER
 from protocols.membership.roster import Roster
 from protocols.records.record import FIRST, Record, record_digest, sign_record
 from protocols.records.store import RecordStore
 
 
-def describe(identity: Identity, federation: bytes, node: Node, sequence: int = FIRST) -> Record:
+def describe(identity: Identity, federation: bytes, node: Node, *, sequence: int = FIRST) -> Record:
     """A node's record about itself. Raises `LocalError` if a name or endpoint is not allowed."""
-    record = sign_record(identity, federation, NODE, identity.node, sequence, node)
+    record = sign_record(identity, federation, NODE, identity.node, node, sequence=sequence)
     fault = check_node(record, node)
     if fault is not None:
         raise LocalError(f"this node cannot describe itself so: {fault}")
@@ -30,7 +39,9 @@ def vouch(identity: Identity, store: RecordStore, candidate: Record) -> Record:
     """This member's word that people compared the words with the candidate. candidate: its node record."""
     digest = record_digest(store.authority.federation, candidate)
     sequence = store.next_sequence(VOUCHER, identity.node, candidate.author)
-    return sign_record(identity, store.authority.federation, VOUCHER, candidate.author, sequence, Voucher(digest))
+    return sign_record(
+        identity, store.authority.federation, VOUCHER, candidate.author, Voucher(digest), sequence=sequence
+    )
 
 
 def admit(identity: Identity, roster: Roster, store: RecordStore, candidate: Record) -> Record:
@@ -42,7 +53,7 @@ def admit(identity: Identity, roster: Roster, store: RecordStore, candidate: Rec
     about = msgspec.msgpack.decode(candidate.body, type=Node)
     body = Admission(record_digest(roster.federation, candidate), about.name, about.organisation)
     sequence = store.next_sequence(ADMISSION, identity.node, candidate.author)
-    return sign_record(identity, roster.federation, ADMISSION, candidate.author, sequence, body)
+    return sign_record(identity, roster.federation, ADMISSION, candidate.author, body, sequence=sequence)
 
 
 def revoke(identity: Identity, roster: Roster, store: RecordStore, node: NodeId, reason: str) -> Record:
@@ -54,7 +65,9 @@ def revoke(identity: Identity, roster: Roster, store: RecordStore, node: NodeId,
         raise LocalError(f"only stewards revoke others: {', '.join(roster.stewards)}")
     if not roster.known(node):
         raise LocalError(f"{node} is not known in this federation")
+    if len(reason) > REASON_CHARS_MAX or not is_plain(reason):
+        raise LocalError(f"a reason is one line of at most {REASON_CHARS_MAX} characters")
     if store.get(REVOCATION, identity.node, node) is not None:
         raise LocalError(f"{node} was revoked by this node already")
     kept = [held.digest for held in store.find(author=node)][:KEEPS_MAX]
-    return sign_record(identity, roster.federation, REVOCATION, node, FIRST, Revocation(reason, tuple(sorted(kept))))
+    return sign_record(identity, roster.federation, REVOCATION, node, Revocation(reason, tuple(sorted(kept))))

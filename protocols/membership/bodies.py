@@ -108,7 +108,7 @@ def check_admission(record: Record, body: Admission) -> str | None:
 
 def check_revocation(record: Record, body: Revocation) -> str | None:
     """What is wrong with a revocation, or None."""
-    if body.reason and not is_plain(body.reason):
+    if not is_plain(body.reason):
         return "the reason holds characters that cannot be shown"
     if any(first >= second for first, second in zip(body.keeps, body.keeps[1:], strict=False)):
         return "the digests kept are not ascending"

@@ -41,7 +41,7 @@ class Charter(Message, frozen=True):
     """The body of the founding record, signed by one of the stewards; subject empty, sequence 1.
 
     name: of the federation. stewards: in the order of precedence for display. admit_quorum: how many of them must
-    admit a node. min_cohort: no job has fewer members. created_s: when, in seconds since the epoch, as the founder says.
+    admit a node. min_cohort: no job has fewer members. created_s: seconds since the epoch, as the founder's clock says.
     """
 
     name: Name
@@ -65,17 +65,21 @@ def check_charter(record: Record, body: Charter) -> str | None:
         return f"{body.admit_quorum} stewards must admit, and there are {len(nodes)}"
     if not all(map(is_plain, (body.name, *(steward.organisation for steward in body.stewards)))):
         return "a name holds characters that cannot be shown"
+    return _bad_node(nodes)
+
+
+def _bad_node(nodes: list[NodeId]) -> str | None:
     try:
         for node in nodes:
             public_key_bytes(node)
     except PeerError as error:
-        return f"a steward's id: {error.detail}"
+        return f"the id of a steward: {error.detail}"
     return None
 
 
 def found(identity: Identity, charter: Charter) -> Record:
     """The founding record. Raises `LocalError` if the charter makes no sense."""
-    record = sign_record(identity, NO_FEDERATION, CHARTER, "", FIRST, charter)
+    record = sign_record(identity, NO_FEDERATION, CHARTER, "", charter)
     try:
         read_charter(record)
     except PeerError as error:

@@ -1,8 +1,8 @@
 """Where a node can be dialled: `host:port`, in one spelling only.
 
-A host is an IPv4 address, an IPv6 address in brackets, or a DNS name in lower-case ASCII (IDNA for others). What cannot
-be dialled (the unspecified address, multicast, port 0) and what resolvers read in more than one way (names that end in a
-number, like ``0x7f.1``) is refused. An endpoint is a hint: who answers there is checked by its key.
+A host is an IPv4 address, an IPv6 address in brackets, or a DNS name in lower-case ASCII (IDNA for others). What
+cannot be dialled (the unspecified address, multicast, port 0) and what resolvers read in more than one way (names that
+end in a number, like ``0x7f.1``) is refused. An endpoint is a hint: who answers there is checked by its key.
 """
 
 from __future__ import annotations

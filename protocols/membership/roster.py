@@ -1,9 +1,9 @@
 """Who is a member: worked out from the charter and the records that stand, and from nothing else.
 
 Theory of operation. A node is *known* once anybody spoke for it, *admitted* when `admit_quorum` distinct stewards
-voted for it (or the charter names it), *revoked* when a steward or the node itself said so, and *allowed* while admitted
-and not revoked. Only stewards of the charter vote, each has one vote, none for itself; so no number of invented members
-admits anybody. All of it hangs on public keys: a certificate is no more than a way to show one.
+voted for it (or the charter names it), *revoked* when a steward or the node itself said so, and *allowed* while it is
+admitted and not revoked. Only stewards of the charter vote, each has one vote, none for itself; so no number of
+invented members admits anybody. All of it hangs on public keys: a certificate is no more than a way to show one.
 
 What a revocation does to the past. The records of a revoked node that the revocation keeps still stand (the votes of a
 steward that left, say); no other does, and it does not matter when one claims to have been written. If several
@@ -11,7 +11,7 @@ revoke a node, only what all of them keep stands. Two exceptions, so that stewar
 time leave the same roster everywhere: a revocation of a steward, and a revocation of oneself, stand whatever happens to
 their author.
 
-What this cannot express: that a revocation was a mistake. A revoked key stays revoked; the node comes back with another.
+What this cannot express: that a revocation was a mistake. A revoked key stays revoked; a node comes back with another.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ before what depends on it. Each side pulls for itself and nobody pushes what was
 A talk with a peer has no states to get stuck in: a lost answer ends it, and the next summary begins it anew.
 
 Bounds. Every message has a limit. Answers to one peer are paid from an allowance of bytes, so that small questions
-cannot draw large answers without end. An author may supersede its records only so often. The first wrong signature, which
-no honest peer would have passed on, ends the reading of its message and the talk. Refusals are told once per message
-and reason.
+cannot draw large answers without end. An author may supersede its records only so often. The first wrong signature,
+which no honest peer would have passed on, ends the reading of its message and the talk. Refusals are told once per
+message and reason.
 
 What this cannot express: that a peer is up to date. A peer may hide what it knows; another will tell.
 """
@@ -69,7 +69,7 @@ LIES: Final = frozenset({"bad_signature", "bad_node_id", "weak_key"})
 """Refusals that cost a verification, of what no honest peer passes on. (What is malformed here may be well formed to a
 newer version; it costs nothing and is merely refused.)"""
 FOR_NOW: Final = frozenset({"bad_signature", "too_often"})
-"""Refusals after which another copy, or the same one later, may be accepted; all others wait for the roster to change."""
+"""Refusals after which another copy, or the same one later, may be accepted; others wait for the roster to change."""
 
 
 @dataclass(slots=True)

@@ -56,9 +56,12 @@ class Kinds:
     """The table of kinds of one node."""
 
     def __init__(self, rows: Iterable[Kind]) -> None:
-        """rows: in the order in which their records travel. Raises `LocalError` for two of one name or too large a cap."""
-        self._rows: Final = {}
-        self._ranks: Final = {}
+        """rows: in the order in which their records travel.
+
+        Raises `LocalError` for two rows of one name, or one that allows more than a record can hold.
+        """
+        self._rows: Final[dict[str, Kind]] = {}
+        self._ranks: Final[dict[str, int]] = {}
         for rank, row in enumerate(rows):
             if row.name in self._rows:
                 raise LocalError(f"two kinds of record are named {row.name!r}")

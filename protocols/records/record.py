@@ -21,7 +21,7 @@ import msgspec
 from protocols.digest import digest, frame
 from protocols.errors import LocalError, PeerError
 from protocols.identity import Identity, NodeId, verify
-from protocols.message import Count, Id, Message, Signature
+from protocols.message import Id, Message, Signature
 
 SUBJECT_CHARS_MAX: Final = 128
 """Characters of a subject: a node id has 56, a digest in hexadecimal 64; twice that leaves room for names."""
@@ -53,7 +53,7 @@ class Record(Message, frozen=True):
     kind: KindName
     author: Id
     subject: Subject
-    sequence: Annotated[Count, msgspec.Meta(ge=FIRST)]
+    sequence: Annotated[int, msgspec.Meta(ge=FIRST, le=2**62)]
     body: Annotated[bytes, msgspec.Meta(max_length=BODY_BYTES_MAX)]
     signature: Signature
 
@@ -96,8 +96,13 @@ def key_of(record: Record) -> Key:
     return Key(record.kind, record.author, record.subject)
 
 
-def sign_record(identity: Identity, federation: bytes, kind: str, subject: str, sequence: int, body: Message) -> Record:
-    """A record by `identity`. Raises `LocalError` if a field is outside of what `Record` allows."""
+def sign_record(
+    identity: Identity, federation: bytes, kind: str, subject: str, body: Message, *, sequence: int = FIRST
+) -> Record:
+    """A record by `identity`; of a later version, `RecordStore.next_sequence` gives the sequence.
+
+    Raises `LocalError` if a field is outside of what `Record` allows.
+    """
     unsigned = Record(kind, identity.node, subject, sequence, _ENCODER.encode(body), bytes(64))
     try:
         decode_record(encode_record(unsigned))

@@ -43,10 +43,14 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     problems: tuple[Problem, ...]
 
 
-def read_table(path: Path, schema: Schema, mapping: SiteMapping) -> tuple[Table, tuple[Problem, ...]]:
-    """The columns of the schema, read from a file. Raises `DataError`."""
-    names = tuple(dict.fromkeys(mapping.local(name) for name in schema.columns))
-    return build_table(find_source(path)(path, names, mapping.text), schema, mapping)
+def read_table(
+    path: Path, schema: Schema, mapping: SiteMapping, columns: tuple[str, ...] = ()
+) -> tuple[Table, tuple[Problem, ...]]:
+    """The named columns of the schema (all, if none is named), read from a file. Raises `DataError`."""
+    mapping.check(schema)
+    wanted = schema.only(columns) if columns else schema
+    names = tuple(dict.fromkeys(mapping.local(name) for name in wanted.columns))
+    return build_table(find_source(path)(path, names, mapping.text), wanted, mapping)
 
 
 def check(path: Path, schema: Schema, mapping: SiteMapping) -> Report:

@@ -46,9 +46,8 @@ class Table:
 def build_table(raw: RawTable, schema: Schema, mapping: SiteMapping) -> tuple[Table, tuple[Problem, ...]]:
     """The table, and what in the file does not fit the schema. Cells that do not fit are missing in the table.
 
-    Raises `DataError` if the mapping does not fit the schema or the file lacks a column.
+    mapping: fits the schema (`SiteMapping.check`). Raises `DataError` if the file lacks a column.
     """
-    mapping.check(schema)
     absent = [name for name in schema.columns if mapping.local(name) not in raw.names]
     if absent:
         wanted = ", ".join(f"{name} (looked for as '{mapping.local(name)}')" for name in absent)

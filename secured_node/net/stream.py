@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from asyncio.trsock import TransportSocket
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Final, TypeAlias
@@ -46,7 +47,7 @@ class Stream:
         return self._loop.time() - self._alive_at
 
     async def receive(self) -> bytes:
-        """The next binary frame. Raises `LinkEnd` when there is none to come, `ViolationError` for what may not come."""
+        """The next binary frame. Raises `LinkEnd` when there is none to come, `ViolationError` for what may not."""
         while True:
             message = await self._websocket.receive()
             self._alive_at = self._loop.time()
@@ -58,7 +59,8 @@ class Stream:
             if message.type is aiohttp.WSMsgType.PING:
                 await self._send(self._websocket.pong(message.data))
             elif message.type in _OVER:
-                raise self._ended()
+                # The message's code, not the WebSocket's: that is lost if the answer to it fails.
+                raise _end(message.data if message.type is aiohttp.WSMsgType.CLOSE else self._websocket.close_code)
             elif message.type is aiohttp.WSMsgType.ERROR:
                 raise _fault(message.data)
             elif message.type is aiohttp.WSMsgType.TEXT:
@@ -99,7 +101,7 @@ class Stream:
         with suppress(TimeoutError, OSError, RuntimeError):
             async with asyncio.timeout(limits.CLOSE_S):
                 await self._websocket.close(code=code)
-        if isinstance(self._socket, asyncio.trsock.TransportSocket):
+        if isinstance(self._socket, TransportSocket):
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -107,14 +109,14 @@ class Stream:
         try:
             await sending
         except (OSError, RuntimeError):
-            raise self._ended() from None
-
-    def _ended(self) -> LinkEnd:
-        code = self._websocket.close_code
-        return LinkEnd(Closing(code) if code in _CODES else None, by_peer=code in _CODES)
+            raise _end(self._websocket.close_code) from None
 
 
-_CODES: Final = frozenset(map(int, Closing))
+def _end(code: int | None) -> LinkEnd:
+    try:
+        return LinkEnd(Closing(code or 0), by_peer=True)
+    except ValueError:  # none of ours: a lost connection, or another program's word
+        return LinkEnd(None)
 
 
 def _fault(error: object) -> Exception:

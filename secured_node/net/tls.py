@@ -171,7 +171,7 @@ class ServerContexts:
 
 
 def client_context(identity: Identity, peer: NodeId, signature: bytes) -> ssl.SSLContext:
-    """A context for one call to one peer, whose certificate is known. Never used twice: nothing to resume.
+    """A context for one call to one peer, whose certificate is known.
 
     Raises `PeerError` if `peer` is no valid id.
     """

@@ -140,8 +140,11 @@ class Task(ABC, Generic[P, S, D]):
         """The largest number of secure sums that the job can take."""
 
     @abstractmethod
-    def start(self, parameters: P, schema: Schema, members: int) -> S:
-        """The first state. Raises `DataError` if the parameters do not fit the schema."""
+    def start(self, parameters: P, schema: Schema | None, members: int) -> S:
+        """The first state. Raises `DataError` if the parameters do not fit the schema.
+
+        schema: of the job's data set, None for a task that uses no data.
+        """
 
     @abstractmethod
     def layout(self, state: S) -> Layout:
@@ -172,8 +175,19 @@ class Task(ABC, Generic[P, S, D]):
         """The result of a state that is done."""
 
 
-def need_table(table: Table | None) -> Table:
-    """The table of a task that uses data."""
+def need_schema(schema: Schema | None) -> Schema:
+    """The schema, in a task that uses data. Raises `DataError` if the job names no data set."""
+    if schema is None:
+        raise DataError("the job", "its task needs a data set", "name one")
+    return schema
+
+
+def need_table(table: Table | None, schema: Schema) -> Table:
+    """The table, in a task that uses data. Raises `DataError` if its columns are not those of the job's schema."""
     if table is None:
-        raise DataError("the job", "this task needs a data set", "name one")
+        raise DataError("the job", "its task needs a data set", "name one")
+    different = [name for name, column in schema.columns.items() if table.schema.columns.get(name) != column]
+    if different:
+        why = f"these columns are not as the job's schema describes them: {', '.join(different)}"
+        raise DataError("this site's data", why, "use the same version of the schema at all sites")
     return table

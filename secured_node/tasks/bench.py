@@ -85,7 +85,7 @@ class Bench(Task[BenchParameters, BenchState, NDArray[np.float64]]):
     def result(self, state: BenchState) -> Result:
         parameters, scale = state.parameters, self.layout(state).blocks[0].scale
         allowed = state.members / scale  # each member's rounding error is below 1 / scale
-        data = {
+        data: dict[str, str | int | float] = {
             "task": self.name,
             "length": parameters.length,
             "word_bits": parameters.word_bits,
@@ -100,4 +100,4 @@ class Bench(Task[BenchParameters, BenchState, NDArray[np.float64]]):
 
 def vector(indices: NDArray[np.uint32]) -> NDArray[np.float64]:
     """The numbers at these positions of the vector: in -1 .. 1, all bits in use, the same on every machine."""
-    return (indices * MULTIPLIER) * 2.0**-31 - 1.0
+    return (indices * MULTIPLIER).astype(np.float64) * 2.0**-31 - 1.0

@@ -9,7 +9,7 @@ LENTZ_STEPS_MAX = 10_000
 """Steps of the continued fraction: it takes about sqrt(df) of them."""
 
 HILL_FROM = 2e3
-"""Degrees of freedom from which Hill's expansion is as good as the continued fraction (relative error below 1e-9 however far out)."""
+"""Degrees of freedom from which Hill's expansion serves: its relative error is then below 1e-9, however far out."""
 
 TINY = 1e-300
 EPSILON = 1e-16

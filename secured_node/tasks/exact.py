@@ -45,7 +45,7 @@ def product(matrix: Matrix, vector: Vector) -> Vector:
 
 
 def cholesky(matrix: Matrix, tolerance: float) -> Matrix:
-    """The lower triangular L with L L' = matrix (Golub and Van Loan, Matrix Computations, section 4.2, outer product form).
+    """The lower triangular L with L L' = matrix, by outer products (Golub and Van Loan, Matrix Computations, 4.2).
 
     Raises `SingularError` at the first pivot that is at most `tolerance` times what stood on the diagonal.
     """

@@ -6,14 +6,13 @@ Then one round for each evaluation of the model: gradient, information and devia
 takes two of them, a logistic one about eight.
 
 Bounds. Moments: at most 1 a row, and a site has at most rows_max rows. Evaluations: by construction the squares of a
-standardised term add up to N, the number of complete rows of all sites, which is public after the first round; a
-site's part cannot be more, and by the inequality of Cauchy and Schwarz neither can a sum of products of two terms, or
-of a term and residuals of at most 1. Weights are at most 1/4 (binomial) or 1. So the bound is N times a constant,
-with 1 % for the
-rounding of the first round, whatever the ranges in the schema are: with four members and N = 1,000 a 64-bit word leaves
-2^-50 as the unit of last place. The deviance at trial coefficients has no such bound, and is clipped: `glm_newton` says
-why that is right. Standardising changes neither the model nor its coefficients, which are carried back exactly; so the
-first round's rounding does not matter beyond the 1 %.
+standardised term add up to N, the number of complete rows of all sites, which is public after the first round. A site's
+part cannot be more, and by the inequality of Cauchy and Schwarz neither can a sum of products of two terms, nor of a
+term and residuals whose squares add up to N at most. Weights are at most 1/4 (binomial) or 1. So the bound is N times a
+constant, with 1 % for the rounding of the first round, whatever the ranges in the schema are: with four members and
+N = 1,000 a 64-bit word leaves 2^-50 as the unit of last place. The deviance at trial coefficients has no such bound,
+and is clipped: `glm_newton` says why that is right. Standardising changes neither the model nor its coefficients, which
+are carried back exactly; so the first round's rounding does not matter beyond the 1 %.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ from protocols.encoding import Layout
 from secured_node.data.errors import DataError
 from secured_node.data.schema import Schema
 from secured_node.data.table import Table
-from secured_node.tasks.base import Result, Sums, Task, Values, need_table
+from secured_node.tasks.base import Result, Sums, Task, Values, need_schema, need_table
 from secured_node.tasks.glm_family import BOUNDS, row_terms
 from secured_node.tasks.glm_newton import advance
 from secured_node.tasks.glm_result import failure, success
-from secured_node.tasks.glm_state import GlmParameters, GlmState, outcome_term
-from secured_node.tasks.glm_terms import Design, Term, units_of
+from secured_node.tasks.glm_state import GlmParameters, GlmState
+from secured_node.tasks.glm_terms import TERMS_MAX, Design, Term, units_of
 from secured_node.tasks.units import count_block, real_block
 
 SLACK = 1.01
@@ -58,13 +57,14 @@ class Glm(Task[GlmParameters, GlmState, Design]):
     def rounds_max(self, parameters: GlmParameters) -> int:
         return 1 + parameters.fits_max
 
-    def start(self, parameters: GlmParameters, schema: Schema, members: int) -> GlmState:
+    def start(self, parameters: GlmParameters, schema: Schema | None, members: int) -> GlmState:
+        schema = need_schema(schema)
         for name in parameters.reference:
             if schema.column(name).numeric:
                 raise DataError(f"reference of '{name}'", "the column holds numbers", "remove it from reference")
         state = GlmState(members=members, parameters=parameters, schema=schema.only(parameters.columns))
-        if not all((state.covariate_terms, outcome_term(parameters, schema))):
-            raise DataError("the model", "it has no covariates", "name at least one")
+        if len(state.terms) > TERMS_MAX:
+            raise DataError("the model", f"it has more than {TERMS_MAX} terms", "take fewer covariates or levels")
         return state
 
     def layout(self, state: GlmState) -> Layout:
@@ -90,13 +90,13 @@ class Glm(Task[GlmParameters, GlmState, Design]):
         )
 
     def prepare(self, state: GlmState, table: Table | None) -> Design:
-        table = need_table(table)
+        table = need_table(table, state.schema)
         design = Design.of(table, state.terms)
         state.parameters.check_rows(table.rows, len(design.rows), "rows that have all columns of the model")
         return design
 
     def local(self, state: GlmState, prepared: Design) -> Values:
-        return _moments(prepared) if state.stage == "moments" else _evaluate(state, prepared)
+        return _moments(state, prepared) if state.stage == "moments" else _evaluate(state, prepared)
 
     def update(self, state: GlmState, sums: Sums) -> GlmState:
         return _standardise(state, self.layout(state), sums) if state.stage == "moments" else advance(state, sums)
@@ -110,8 +110,8 @@ class Glm(Task[GlmParameters, GlmState, Design]):
         return failure(state) if state.problem else success(state)
 
 
-def _moments(design: Design) -> Values:
-    units = units_of(design.table.schema, design.terms)
+def _moments(state: GlmState, design: Design) -> Values:
+    units = units_of(state.schema, state.terms)
     centres, halves = np.array([unit.centre for unit in units]), np.array([unit.half for unit in units])
     sums, squares = np.zeros(len(units)), np.zeros(len(units))
     for chunk in design.chunks():
@@ -143,6 +143,8 @@ def _standardise(state: GlmState, layout: Layout, sums: Sums) -> GlmState:
     """Centres and scales from the moments; bit-exact."""
     rows, left_out = (int(count) for count in sums["rows"])
     state = msgspec.structs.replace(state, rows=rows, left_out=left_out)
+    if rows <= state.size:
+        return state.failed(f"{rows} complete rows cannot determine {state.size} coefficients; take fewer covariates")
     terms, units = state.terms, units_of(state.schema, state.terms)
     noise = SPREAD_MIN_UNITS * state.members / layout.blocks[-1].scale + SPREAD_MIN_SHARE * rows
     centres, scales, constant = [], [], []
@@ -155,11 +157,11 @@ def _standardise(state: GlmState, layout: Layout, sums: Sums) -> GlmState:
         scales.append(unit.half * math.sqrt(spread / rows))
     if constant:
         return state.failed(_constant(state, constant))
-    if rows <= state.size:
-        return state.failed(f"{rows} complete rows cannot determine {state.size} coefficients; take fewer covariates")
     if state.parameters.family == "binomial":
         # An indicator is 1 or -1 on the scale of its unit, and whole numbers are summed exactly.
         events = (rows + round(sums["sums"].tolist()[-1])) // 2
+        if not 0 < events < rows:
+            return state.failed("the sums contradict each other: a site put in what cannot come from rows")
         state = msgspec.structs.replace(state, events=events)
         centres[-1], scales[-1] = 0.0, 1.0
     return msgspec.structs.replace(
@@ -171,12 +173,12 @@ def _constant(state: GlmState, constant: list[Term]) -> str:
     outcome = state.terms[-1]
     if outcome in constant:
         return (
-            f"the outcome '{outcome.column}' is the same in all {state.rows} complete rows of the federation (or varies "
-            "by next to nothing of its declared range): there is nothing to model"
+            f"the outcome '{outcome.column}' is the same in all {state.rows} complete rows of the federation (or "
+            "varies by next to nothing of its declared range): there is nothing to model"
         )
     names = ", ".join(f"'{term.name}'" for term in constant)
     return (
-        f"{names}: the same in all {state.rows} complete rows of the federation (a level that does not occur, or a
-        number " "that varies by next to nothing of its declared range); leave out the covariate, join levels, or
-        narrow the range"
+        f"{names}: the same in all {state.rows} complete rows of the federation (a level that does not occur, or a "
+        "number that varies by next to nothing of its declared range); leave out the covariate, join levels, or narrow "
+        "the range"
     )

@@ -17,7 +17,7 @@ Family = Literal["gaussian", "binomial"]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one row adds at most: to a sum of weights, and to the deviance at coefficients of zero (known beforehand)."""
+    """What one row adds at most: to a sum of weights, and to the deviance where all coefficients are zero."""
 
     weight: float
     deviance: float

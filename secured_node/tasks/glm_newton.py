@@ -27,15 +27,15 @@ from secured_node.tasks.exact import Matrix, SingularError, Vector, cholesky, do
 from secured_node.tasks.glm_state import INTERCEPT, GlmState
 
 COLLINEAR = 1e-10
-"""Share of a term's variance that the others must leave: a variance inflation of 10^10. Sums are good to about 10^-15."""
+"""Share of a term's variance that the others must leave: variance inflation of 10^10. Sums are good to about 10^-15."""
 
 PIVOT_MIN = 1e-14
 """The same for Z'WZ, which separation makes nearly singular: stop where doubles end."""
 
 SEPARATED_GAIN = 1e-8
 SEPARATED_MOVE = 0.25
-"""lambda^2 below the first with summed squared movement of linear predictors above the second: separation. When a fit is
-that close to its end, steps shrink quadratically and move predictors by 10^-4; separated ones move a row by 1 each time."""
+"""lambda^2 below the first, sum of squared movements of linear predictors above the second: separation. So close to its
+end, a fit that exists moves predictors by about 10^-4; a separated one moves some rows' by 1 in every step."""
 
 EXACT_FIT = 1e-12
 """Residual share of a gaussian outcome's variance below which rounding is all that is left of the residuals."""
@@ -70,7 +70,10 @@ def advance(state: GlmState, sums: Sums) -> GlmState:
     if first:
         # At zero coefficients all rows have the same weight: 1/4, or 1 for a gaussian.
         weight = 0.25 if state.parameters.family == "binomial" else 1.0
-        state = msgspec.structs.replace(state, gram=tuple((sums["information"] / weight).tolist()))
+        gram = tuple((sums["information"] / weight).tolist())
+        # What the intercept alone leaves of a gaussian outcome: its sum of squares about its mean.
+        null_deviance = deviance - float(sums["gradient"][0]) ** 2 / state.rows
+        state = msgspec.structs.replace(state, gram=gram, null_deviance=null_deviance)
         problem = _collinear(state)
         if problem:
             return state.failed(problem)

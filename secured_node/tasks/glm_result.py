@@ -1,4 +1,4 @@
-"""From the fit in standardised terms to what is reported: coefficients in the schema's units, errors, tests, intervals."""
+"""From the fit in standardised terms to the report: coefficients in the schema's units, errors, tests, intervals."""
 
 from __future__ import annotations
 
@@ -80,8 +80,7 @@ def _back(state: GlmState) -> Matrix:
 def _null_deviance(state: GlmState) -> float:
     """The deviance of the intercept alone. McCullagh and Nelder, section 2.3."""
     if state.parameters.family == "gaussian":
-        # The spread by which the outcome was standardised, over all rows.
-        return state.rows * state.scales[-1] ** 2
+        return state.null_deviance * state.scales[-1] ** 2
     share = state.events / state.rows
     return -2 * state.rows * (share * math.log(share) + (1 - share) * math.log1p(-share))
 
@@ -98,9 +97,8 @@ def success(state: GlmState) -> Result:
     ]
     letter = "t" if gaussian else "z"
     columns = ("coefficient", "standard_error", letter, "p_value", "lower", "upper")
-    numbers = np.column_stack(
-        [fit.coefficients, errors, statistics, p_values, fit.coefficients - width * errors, fit.coefficients + width * errors]
-    )
+    lower, upper = fit.coefficients - width * errors, fit.coefficients + width * errors
+    numbers = np.column_stack([fit.coefficients, errors, statistics, p_values, lower, upper])
     rows = [dict(zip(columns, row, strict=True)) for row in numbers.tolist()]
     data = _head(state) | {
         "coefficients": dict(zip(state.names, rows, strict=True)),

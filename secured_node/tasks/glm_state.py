@@ -12,7 +12,7 @@ from secured_node.data.schema import Schema
 from secured_node.tasks.base import Parameters, State
 from secured_node.tasks.exact import Matrix, Vector, symmetric
 from secured_node.tasks.glm_family import Family
-from secured_node.tasks.glm_terms import Term, reference_of, terms_of
+from secured_node.tasks.glm_terms import TERMS_MAX, Term, reference_of, terms_of
 
 INTERCEPT = "(intercept)"
 
@@ -31,8 +31,8 @@ class GlmParameters(Parameters, frozen=True, kw_only=True, forbid_unknown_fields
 
     family: Family
     outcome: str
-    covariates: tuple[str, ...]
-    reference: dict[str, str] = {}
+    covariates: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=TERMS_MAX)]
+    reference: dict[str, str] = msgspec.field(default_factory=dict)
     ridge: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.0
     confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.95
     tolerance: Annotated[float, msgspec.Meta(ge=1e-12, le=1e-2)] = 1e-8
@@ -58,7 +58,8 @@ class GlmState(State, frozen=True, kw_only=True, forbid_unknown_fields=True):
     centres, scales: mean and standard deviation of each term and, last, of a gaussian outcome (0 and 1 for a binomial).
     trial: coefficients that the coming round evaluates, of standardised terms, the intercept first.
     coefficients: the best so far. objective, deviance: there; objective is the deviance with the ridge's penalty.
-    information: Z'WZ there, upper triangle. gram: Z'Z, upper triangle. fits: evaluations so far. halvings: in a row.
+    information: Z'WZ there, upper triangle. gram: Z'Z, upper triangle. null_deviance: a gaussian's, standardised.
+    fits: evaluations so far. halvings: in a row.
     """
 
     parameters: GlmParameters
@@ -74,6 +75,7 @@ class GlmState(State, frozen=True, kw_only=True, forbid_unknown_fields=True):
     coefficients: tuple[float, ...] = ()
     objective: float = 0.0
     deviance: float = 0.0
+    null_deviance: float = 0.0
     information: tuple[float, ...] = ()
     gram: tuple[float, ...] = ()
     fits: int = 0

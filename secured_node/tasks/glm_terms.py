@@ -40,9 +40,9 @@ class Term:
 
 
 def terms_of(schema: Schema, columns: tuple[str, ...], reference: dict[str, str]) -> tuple[Term, ...]:
-    """The terms of the columns: numbers as they are, an indicator for each level but the reference (by default the first).
+    """The terms of the columns: numbers as they are, an indicator for each level but the reference.
 
-    Raises `DataError` for an unknown column or level, or too many terms.
+    Raises `DataError` for an unknown column or level.
     """
     terms: list[Term] = []
     for name in columns:
@@ -52,8 +52,6 @@ def terms_of(schema: Schema, columns: tuple[str, ...], reference: dict[str, str]
             continue
         left_out = reference_of(schema, name, reference)
         terms += [Term(name, level, code) for code, level in enumerate(column.choices) if level != left_out]
-    if len(terms) > TERMS_MAX:
-        raise DataError("the model", f"it has more than {TERMS_MAX} terms", "take fewer covariates, or fewer levels")
     return tuple(terms)
 
 
@@ -62,9 +60,7 @@ def reference_of(schema: Schema, name: str, reference: dict[str, str]) -> str:
     column = schema.column(name)
     level = reference.get(name) or column.choices[0]
     if level not in column.choices:
-        raise DataError(
-            f"reference of '{name}'", f"'{level}' is not a level", f"allowed: {' | '.join(column.choices)}"
-        )
+        raise DataError(f"reference of '{name}'", f"'{level}' is not a level", f"allowed: {' | '.join(column.choices)}")
     return level
 
 
@@ -91,10 +87,6 @@ class Design:
         for start in range(0, len(self.rows), CHUNK_ROWS):
             rows = self.rows[start : start + CHUNK_ROWS]
             yield np.column_stack([term.numbers(self.table, rows) for term in self.terms])
-
-    def units(self) -> tuple[Unit, ...]:
-        """The public scale of each term."""
-        return units_of(self.table.schema, self.terms)
 
 
 def units_of(schema: Schema, terms: tuple[Term, ...]) -> tuple[Unit, ...]:

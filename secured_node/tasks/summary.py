@@ -15,13 +15,12 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from protocols.encoding import Layout
 from secured_node.data.errors import DataError
 from secured_node.data.schema import Column, Schema
 from secured_node.data.table import Table
-from secured_node.tasks.base import Parameters, Result, ResultTable, State, Sums, Task, Values, need_table
+from secured_node.tasks.base import Parameters, Result, ResultTable, State, Sums, Task, Values, need_schema, need_table
 from secured_node.tasks.units import Unit, count_block, real_block
 
 COLUMNS_MAX = 1000
@@ -69,8 +68,9 @@ class Summary(Task[SummaryParameters, SummaryState, Table]):
     def rounds_max(self, parameters: SummaryParameters) -> int:
         return 2
 
-    def start(self, parameters: SummaryParameters, schema: Schema, members: int) -> SummaryState:
-        return SummaryState(members=members, parameters=parameters, schema=schema.only(parameters.columns))
+    def start(self, parameters: SummaryParameters, schema: Schema | None, members: int) -> SummaryState:
+        wanted = need_schema(schema).only(parameters.columns)
+        return SummaryState(members=members, parameters=parameters, schema=wanted)
 
     def layout(self, state: SummaryState) -> Layout:
         numbers, choices = len(_numeric(state.schema)), sum(len(column.choices) for column in _columns(state.schema))
@@ -89,18 +89,21 @@ class Summary(Task[SummaryParameters, SummaryState, Table]):
         return Layout(tuple(blocks))
 
     def prepare(self, state: SummaryState, table: Table | None) -> Table:
-        table = need_table(table)
-        state.parameters.check_rows(table.rows, _rows(table), "rows that have one of the columns")
+        table = need_table(table, state.schema)
+        state.parameters.check_rows(table.rows, _rows(table, state.schema), "rows that have one of the columns")
         return table
 
     def local(self, state: SummaryState, prepared: Table) -> Values:
         numeric = _numeric(state.schema)
         if state.stage == "squares":
             means = _means(state)
-            squares = [_deviations(prepared, name, mean) for (name, _), mean in zip(numeric, means, strict=True)]
+            squares = [
+                float(np.nansum(np.square(Unit.of(column).scaled(prepared.columns[name]) - mean)))
+                for (name, column), mean in zip(numeric, means, strict=True)
+            ]
             return {"squares": np.array(squares)}
         present = [prepared.rows - int(prepared.missing(name).sum()) for name in state.schema.columns]
-        values: Values = {"rows": np.array([_rows(prepared)]), "present": np.array(present)}
+        values: Values = {"rows": np.array([_rows(prepared, state.schema)]), "present": np.array(present)}
         levels = [
             np.bincount(prepared.columns[name] + 1, minlength=len(column.choices) + 1)[1:]  # code -1 is missing
             for name, column in state.schema.columns.items()
@@ -109,7 +112,9 @@ class Summary(Task[SummaryParameters, SummaryState, Table]):
         if levels:
             values["levels"] = np.concatenate(levels)
         if numeric:
-            values["sums"] = np.array([np.nansum(_scaled(prepared, name)) for name, _ in numeric])
+            values["sums"] = np.array(
+                [np.nansum(Unit.of(column).scaled(prepared.columns[name])) for name, column in numeric]
+            )
         return values
 
     def update(self, state: SummaryState, sums: Sums) -> SummaryState:
@@ -168,20 +173,12 @@ def _numeric(schema: Schema) -> list[tuple[str, Column]]:
     return [(name, column) for name, column in schema.columns.items() if column.numeric]
 
 
-def _rows(table: Table) -> int:
+def _rows(table: Table, schema: Schema) -> int:
     """Rows that have at least one of the columns."""
     some = np.zeros(table.rows, np.bool_)
-    for name in table.schema.columns:
+    for name in schema.columns:
         some |= ~table.missing(name)
     return int(some.sum())
-
-
-def _scaled(table: Table, name: str) -> NDArray[np.float64]:
-    return Unit.of(table.schema.column(name)).scaled(table.columns[name])
-
-
-def _deviations(table: Table, name: str, mean: float) -> float:
-    return float(np.nansum(np.square(_scaled(table, name) - mean)))
 
 
 def _means(state: SummaryState) -> list[float]:

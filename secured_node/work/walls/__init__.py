@@ -31,10 +31,14 @@ process that lives. What did not work before is *unproven* and supports no layer
 was raised, before the next can hide its faults, and one that let through what it claims to stop counts as failed. What
 the worker needs (`needs`) is tried too, so that a wall too many is named at once.
 
+**With a service manager.** Its own filters must answer with an error, not kill, for the attempts are real: in a systemd
+unit, `SystemCallErrorNumber=EPERM` beside any `SystemCallFilter=`. Standard error should be a pipe or the journal: a
+log file handed over as descriptor 2 can be truncated.
+
 **What the walls do not stop.** Whoever holds the socket to the daemon can send it anything: that only frames with
-integers get through is the daemon's check. Standard error goes where the supervisor sent it. The sizes, names and times
-of files outside can be seen where no mount namespace stands. Processor time and memory are limited by the service
-manager, not here. Timing, cache and power channels, and holes in the kernel itself, are out of reach.
+integers get through is the daemon's check. Standard error reaches whatever the supervisor connected. The sizes, names
+and times of files outside can be seen where no mount namespace stands. Processor time and memory are limited by the
+service manager, not here. Timing, cache and power channels, and holes in the kernel itself, are out of reach.
 
 Modules: `report` (the types), `raising` (the order), one per wall (`process`, `namespaces` and `mounts`, `landlock`,
 `seccomp` on `bpf`), `grants` (which files), `probe` with `bench`, `attempts` and `needs`, `syscalls` (numbers).

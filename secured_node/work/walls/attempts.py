@@ -36,7 +36,7 @@ def _vsock(_: Bench) -> None:
     try:
         loaded = "VSOCK" in _PROTOCOLS.read_text(encoding="ascii", errors="replace")
     except OSError:
-        loaded = True  # behind the walls the list is gone, and nothing new can be loaded
+        loaded = True  # behind the walls the list is gone; with a wall missing, vsock is the least of it
     if not loaded:
         raise OSError(errno.EAFNOSUPPORT, "no vsock on this machine")
     _new_socket(_AF_VSOCK, socket.SOCK_STREAM)

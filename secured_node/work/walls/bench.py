@@ -45,7 +45,8 @@ class Bench:
         granted = tuple(path.resolve() for path in (*walls.read, *walls.write))
         self._outside_file = _first(_OUTSIDE_FILES, granted, os.R_OK)
         self._outside_folder = _first(_OUTSIDE_FOLDERS, granted, os.W_OK | os.X_OK)
-        with contextlib.ExitStack() as self._open:
+        self._open = contextlib.ExitStack()
+        try:
             self.folder = Path(tempfile.mkdtemp(prefix=".walls-", dir=walls.write[0]))
             self._open.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self.program = self.folder / PROGRAM_NAME
@@ -53,7 +54,9 @@ class Bench:
             self.program.write_bytes(NO_PROGRAM)
             self._make_sockets()
             self._make_victim()
-            self._open = self._open.pop_all()  # all went well: closed in __exit__, not here
+        except OSError:
+            self._open.close()
+            raise
 
     def __enter__(self) -> "Bench":
         return self
@@ -64,8 +67,8 @@ class Bench:
     def _make_sockets(self) -> None:
         """Listeners first, then the sockets that will try to reach them."""
         with contextlib.chdir(self.folder):  # a path in a deep scratch folder is too long for sun_path
-            self._stream = self._make(lambda: _listener(socket.AF_UNIX, socket.SOCK_STREAM, STREAM_NAME))
-            self._datagram = self._make(lambda: _listener(socket.AF_UNIX, socket.SOCK_DGRAM, DATAGRAM_NAME))
+            self._make(lambda: _listener(socket.AF_UNIX, socket.SOCK_STREAM, STREAM_NAME))
+            self._make(lambda: _listener(socket.AF_UNIX, socket.SOCK_DGRAM, DATAGRAM_NAME))
         self._abstract = self._make(lambda: _listener(socket.AF_UNIX, socket.SOCK_STREAM, ""))
         self._tcp = self._make(lambda: _listener(socket.AF_INET, socket.SOCK_STREAM, (LOOPBACK, 0)))
         kinds = {
@@ -75,7 +78,7 @@ class Bench:
             "datagram": (socket.AF_UNIX, socket.SOCK_DGRAM),
         }
         self._clients = {name: self._make(partial(socket.socket, *kind)) for name, kind in kinds.items()}
-        self._waiting = self._make(lambda: _connected_to(self.abstract))
+        self._make(lambda: _connected_to(self.abstract))  # waits to be accepted
 
     def _make(self, make: Callable[[], socket.socket]) -> socket.socket | None:
         """A socket that is closed with the bench, or None if this machine cannot make it."""

@@ -93,17 +93,26 @@ _SHARED_OBJECT: Final = re.compile(r"\.so(\.\d+)*$")
 def grants(walls: Walls) -> tuple[Grant, ...]:
     """Everything the worker may open, each path once and none below another of the same use.
 
-    Raises `WallsError` if a scratch folder holds code that the worker imports, or is part of it: a plugin could
-    then leave code behind for the next job.
+    Raises `WallsError` if a scratch folder holds code that the worker imports, or is part of it (a plugin could then
+    leave code behind for the next job), or if a data set holds the code (it is then half the machine).
     """
     code = sorted({path for path in _code_paths() if _readable(path)})
+    places = [(path, path.resolve()) for path in code]
     for scratch in walls.write:
-        for path in code:
-            if _overlap(scratch.resolve(), path.resolve()):
+        for path, place in places:
+            if _overlap(scratch.resolve(), place):
                 raise WallsError(
                     f"the scratch folder {scratch} and the code in {path} overlap",
                     "a plugin could change the code of the next job",
                     "Put scratch elsewhere.",
+                )
+    for data in walls.read:
+        for path, place in places:
+            if place.is_relative_to(data.resolve()):
+                raise WallsError(
+                    f"the data set {data} contains the program's code in {path}",
+                    "that is no data set, and everything in it could be read",
+                    "Name the data set's own files or folder.",
                 )
     wanted = [Grant(path, Use.READ) for path in (*code, *filter(_readable, map(Path, _SYSTEM)), *walls.read)]
     wanted += [Grant(path, Use.LIST) for path in _import_folders() if path.is_dir()]

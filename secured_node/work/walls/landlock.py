@@ -97,6 +97,8 @@ def abi() -> int:
     """The Landlock ABI of this kernel, 1 or more. Raises `LayerFailedError` where there is none."""
     try:
         return syscalls.call("landlock_create_ruleset", None, 0, _CREATE_RULESET_VERSION)
+    except syscalls.UnknownMachineError as error:
+        raise LayerFailedError(str(error.strerror)) from error
     except OSError as error:
         why = {
             errno.ENOSYS: "this kernel is older than Linux 5.13 or was built without Landlock: update it",

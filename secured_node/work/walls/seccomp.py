@@ -2,7 +2,7 @@
 
 **An allow list, not a deny list.** A deny list must name every dangerous call of every kernel to come; an allow list
 must name what Python, numpy, OpenBLAS and Arrow use, which changes slowly, is tested, and fails loudly when it is too
-short. It holds about 150 plain calls (open descriptors, memory, threads, own signals, clocks, files by path, which
+short. It holds about 130 plain calls (open descriptors, memory, threads, own signals, clocks, files by path, which
 Landlock and the mount namespace then judge) and the ones below, which are allowed only with harmless arguments.
 
 | call | allowed | because |
@@ -149,7 +149,7 @@ def install() -> None:
         filter_ = _Filter(len(program), bpf.assemble(program))
         stray = syscalls.call("seccomp", _SET_MODE_FILTER, _FLAG_TSYNC, filter_)
     except UnknownMachineError as error:
-        raise LayerFailedError(str(error)) from error
+        raise LayerFailedError(str(error.strerror)) from error
     except OSError as error:
         why = {
             errno.EINVAL: "this kernel was built without seccomp filters (CONFIG_SECCOMP_FILTER): use another",

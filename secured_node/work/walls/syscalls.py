@@ -8,6 +8,7 @@ Errors: `UnknownMachineError` on any other processor, and `OSError` with the ker
 """
 
 import ctypes
+import errno
 import os
 import platform
 import sys
@@ -17,8 +18,11 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _LIBC.syscall.restype = ctypes.c_long
 
 
-class UnknownMachineError(Exception):
+class UnknownMachineError(OSError):
     """This processor is neither x86_64 nor little-endian aarch64, so no number below may be used."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(errno.ENOSYS, text)
 
 
 class Machine(NamedTuple):
@@ -66,7 +70,6 @@ NUMBERS: Final[dict[str, tuple[int | None, int | None]]] = {
     "fadvise64": (221, 223),
     "fallocate": (285, 47),
     "fchdir": (81, 50),
-    "fchmodat": (268, 53),
     "fcntl": (72, 25),
     "fdatasync": (75, 83),
     "flock": (73, 32),
@@ -231,8 +234,8 @@ def call(name: str, *arguments: "int | bytes | ctypes.Array[ctypes.c_char] | cty
     ctypes.set_errno(0)
     result: int = _LIBC.syscall(ctypes.c_long(nr), *(_as_register(argument) for argument in arguments))
     if result == -1:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error), name)
+        failure = ctypes.get_errno()
+        raise OSError(failure, os.strerror(failure), name)
     return result
 
 

@@ -1,0 +1,263 @@
+"""A whole hub, minus the world: records, roster, groups and jobs behind one core.
+
+Theory of operation. The daemon drives one `Node` over TLS and SQLite, the simulator drives many over a virtual network;
+both see one core. The node routes: messages of the records exchange to `Exchange`, messages of a sum to the job that
+they name; accepted records to roster, groups and jobs; what a job wants to say to the exchange, so that it is durable
+before anybody, the job itself included, hears of it. Every effect of a job that does not name its job is wrapped in
+`InJob`; computations carry the job in their token.
+
+What this cannot express: joining a federation. A node has a charter; how it came by it is `invitation`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from protocols.core import (
+    Compute,
+    Computed,
+    Draw,
+    Effect,
+    Event,
+    LinkUp,
+    Persist,
+    Progressed,
+    Received,
+    Refused,
+    Send,
+    Tick,
+)
+from protocols.errors import LocalError
+from protocols.groups import GROUP, GroupBody, Groups, Standing
+from protocols.identity import Identity, NodeId
+from protocols.job.events import Advance, Moved, Noted, Revoked, Say, Serve, StartWork
+from protocols.job.job import Job, Restored, Site
+from protocols.job.kinds import CANCEL, COHORT, DECISION, JOB, OUTCOME, JobSpec
+from protocols.job.life import ENDED
+from protocols.kinds import KINDS
+from protocols.membership.kinds import REVOCATION
+from protocols.membership.store import open_store
+from protocols.message import Message
+from protocols.records.authority import Held
+from protocols.records.events import Learned, Publish
+from protocols.records.exchange import Exchange
+from protocols.records.messages import Listing, Pull, Records, Summary
+from protocols.records.record import Record, sign_record
+
+ABOUT_JOBS: Final = (DECISION, COHORT, CANCEL, OUTCOME)
+"""Kinds whose subject is a job's id in hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForJob(Event):
+    """Hand an event to one job: what its data manager, policy or worker said."""
+
+    job: bytes
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class StandAlone(Event):
+    """The data manager chose that this hub is never summed as part of a group on a data set, but may be seen alone."""
+
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed(Effect):
+    """A job was proposed: the site's policy should answer with `Decide`."""
+
+    job: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class InJob(Effect):
+    """Something that happened within a job, for audit and people."""
+
+    job: bytes
+    effect: Effect
+
+
+class Node:
+    """One hub of one federation."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        charter: Record,
+        draw: Draw,
+        records: Iterable[Record] = (),
+        facts: Mapping[bytes, Restored] | None = None,
+    ) -> None:
+        """records, facts: what was durable before a restart; facts by job. Raises `PeerError` for a false charter."""
+        self.identity = identity
+        self.store, self.roster = open_store(charter, KINDS)
+        self.store.restore(records)
+        self.groups = Groups()
+        self.jobs: dict[bytes, Job] = {}
+        self._facts = dict(facts or {})
+        self._exchange = Exchange(identity.node, self.store)
+        min_cohort = self.roster.charter.min_cohort
+        self._site = Site(identity, self.roster.federation, min_cohort, self.groups, draw)
+        for held in self.store.find(GROUP):
+            self._learn_group(held)
+
+    # -- outside view --------------------------------------------------------------------------------------------
+
+    @property
+    def federation(self) -> bytes:
+        """The federation's id."""
+        return self.roster.federation
+
+    @property
+    def wake_at(self) -> float | None:
+        """When anything here wants a `Tick`."""
+        times = [self._exchange.wake_at, *(job.wake_at for job in self.jobs.values())]
+        return min((t for t in times if t is not None), default=None)
+
+    def expects(self, sender: NodeId, message: Message, size: int) -> bool:
+        """Whether a bulk payload would be of use: asked before a byte of it is received."""
+        job = self.jobs.get(getattr(message, "job", b""))
+        return job is not None and self.roster.allowed(sender) and job.expects(sender, message, size)
+
+    def sign(self, kind: str, subject: str, body: Message) -> Record:
+        """This node's next record of that kind and subject; `Publish` makes it known. Raises `LocalError`."""
+        sequence = self.store.next_sequence(kind, self.identity.node, subject)
+        return sign_record(self.identity, self.federation, kind, subject, body, sequence=sequence)
+
+    # -- events --------------------------------------------------------------------------------------------------
+
+    def start(self, now: float) -> list[Effect]:
+        """Take up, after a restart, the jobs that the restored records tell of."""
+        effects: list[Effect] = []
+        for held in self.store.find(JOB):
+            effects += self._open(held, now)
+        return effects
+
+    def handle(self, event: Event, now: float) -> Sequence[Effect]:
+        """Take one event. Raises `LocalError` only."""
+        match event:
+            case Received():
+                return self._received(event, now)
+            case ForJob():
+                return self._tell(event.job, event.event, now)
+            case Computed(token=(bytes() as job, token)):
+                return self._tell(job, Computed(token, event.value), now)
+            case Publish():
+                return self._spread(self._exchange.handle(event, now), now)
+            case StandAlone():
+                return self._stand_alone(event.data, now)
+            case LinkUp() | Tick():
+                return self._spread(self._exchange.handle(event, now), now) + self._tell_all(event, now)
+            case Progressed():
+                return self._tell_all(event, now)
+        return []
+
+    def _received(self, event: Received, now: float) -> list[Effect]:
+        if not self.roster.allowed(event.sender):
+            return [Refused(event.sender, "not_a_member", f"{event.sender} is not a member of the federation")]
+        if isinstance(event.message, Summary | Listing | Pull | Records):
+            return self._spread(self._exchange.handle(event, now), now)
+        job = getattr(event.message, "job", None)
+        if job is None:
+            return [Refused(event.sender, "unexpected", f"{type(event.message).__name__} between members")]
+        return self._tell(job, event, now)
+
+    def _tell_all(self, event: Event, now: float) -> list[Effect]:
+        return [e for job in [*self.jobs] if self._concerns(job, event) for e in self._tell(job, event, now)]
+
+    def _concerns(self, job: bytes, event: Event) -> bool:
+        """Whether an event that names no job has anything to say to this one."""
+        here = self.jobs[job]
+        if here.state in ENDED or isinstance(event, LinkUp):
+            return here.state not in ENDED
+        if isinstance(event, Progressed):
+            return here.body is not None and event.sender in here.body.members
+        return here.wake_at is not None
+
+    def _tell(self, job: bytes, event: Event, now: float) -> list[Effect]:
+        """Give a job an event and see to its effects."""
+        if job not in self.jobs:
+            return []
+        effects: list[Effect] = []
+        for effect in self.jobs[job].handle(event, now):
+            effects += self._from_job(job, effect, now)
+        return effects
+
+    def _from_job(self, job: bytes, effect: Effect, now: float) -> list[Effect]:
+        match effect:
+            case Say():
+                return self._spread(self._exchange.handle(Publish((effect.record,)), now), now)
+            case Compute():
+                return [Compute((job, effect.token), effect.work)]
+            case Send() | Persist() | Refused() | Advance() | StartWork() | Serve() | Moved():
+                return [effect]
+        return [InJob(job, effect)]
+
+    # -- records -------------------------------------------------------------------------------------------------
+
+    def _spread(self, effects: Iterable[Effect], now: float) -> list[Effect]:
+        """Pass effects of the exchange on; what was learned goes to those whom it concerns."""
+        result: list[Effect] = []
+        for effect in effects:
+            result.append(effect)
+            if isinstance(effect, Learned):
+                held = self.store.by_digest(effect.digest)
+                result += self._learned(held, now) if held is not None else []
+        return result
+
+    def _learned(self, held: Held, now: float) -> list[Effect]:
+        record = held.record
+        if record.kind == JOB:
+            return self._open(held, now)
+        if record.kind == REVOCATION:
+            return self._tell_each(Revoked(NodeId(record.subject)), now)
+        if record.kind == GROUP:
+            self._learn_group(held)
+            return self._tell_each(_noted(held), now)
+        if record.kind in ABOUT_JOBS:
+            return self._tell(_job_of(record), _noted(held), now)
+        return []
+
+    def _tell_each(self, event: Event, now: float) -> list[Effect]:
+        return [e for job in [*self.jobs] if self.jobs[job].state not in ENDED for e in self._tell(job, event, now)]
+
+    def _learn_group(self, held: Held) -> None:
+        body: GroupBody = held.body
+        self.groups.learn(held.record.author, held.record.subject, body.members)
+
+    def _open(self, held: Held, now: float) -> list[Effect]:
+        """A job record: begin to live that job, with all that is known of it."""
+        spec: JobSpec = held.body
+        job, record = held.digest, held.record
+        if job in self.jobs:
+            return []
+        facts = self._facts.pop(job, Restored())
+        outcome = self.store.get(OUTCOME, self.identity.node, job.hex())
+        facts = replace(facts, ended=outcome.body if outcome is not None else None)
+        self.jobs[job] = Job(job, record.author, spec, self._site, now, facts)
+        effects: list[Effect] = [Proposed(job)]
+        for kind in ABOUT_JOBS:
+            for known in self.store.find(kind, subject=job.hex()):
+                effects += self._tell(job, _noted(known), now)
+        return effects
+
+    def _stand_alone(self, data: str, now: float) -> list[Effect]:
+        if self.groups.standing(self.identity.node, data) is not Standing.FREE:
+            raise LocalError(f"this node's standing towards {data!r} is settled already")
+        record = self.sign(GROUP, data, GroupBody((self.identity.node,)))
+        return self._spread(self._exchange.handle(Publish((record,)), now), now)
+
+
+def _noted(held: Held) -> Noted:
+    return Noted(held.record, held.body, held.digest)
+
+
+def _job_of(record: Record) -> bytes:
+    """The job that a record is about; of a subject that is no job's, nothing."""
+    try:
+        return bytes.fromhex(record.subject)
+    except ValueError:
+        return b""
