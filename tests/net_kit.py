@@ -231,3 +231,50 @@ async def knock(port: int, context: ssl.SSLContext | None, request: bytes = b"",
         return b""
     finally:
         writer.transport.abort()
+
+
+class Cable:
+    """A TCP forwarder in front of a port. Frozen, it carries nothing, not even the news that an end is gone."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def lay(self, to_port: int) -> Cable:
+        """Begin to forward."""
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            other_reader, other_writer = await asyncio.open_connection("127.0.0.1", to_port)
+            self._writers += [writer, other_writer]
+            for source, sink in ((reader, other_writer), (other_reader, writer)):
+                task = asyncio.create_task(self._carry(source, sink))
+                self._tasks.add(task)
+
+        self._server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    def freeze(self) -> None:
+        """Carry nothing from now on."""
+        self._flowing.clear()
+
+    async def cut(self) -> None:
+        """Break all connections and take no new ones."""
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(65536):
+                await self._flowing.wait()
+                sink.write(data)
+                await sink.drain()
+        await self._flowing.wait()
+        sink.close()

@@ -84,10 +84,14 @@ class Advance(Effect):
 
 @dataclass(frozen=True, slots=True)
 class StartWork(Effect):
-    """Have the worker make this node's vector for a round, then say `VectorReady` or `WorkFailed`."""
+    """Have the worker make this node's vector for a round, then say `VectorReady` or `WorkFailed`.
+
+    again: this node offered itself in the round before a restart: only the very same integers will do.
+    """
 
     job: bytes
     round: int
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -398,7 +398,8 @@ class Job:
             return [*self._end(Step.RESULT, ""), outcome]
         if self.rounds_done >= self.spec.rounds_max:
             return self._fail(f"no result after the {self.spec.rounds_max} rounds that the job allows")
-        return [StartWork(self.job, self.rounds_done + 1)]
+        again = self.rounds_done == self._restored.rounds and self._restored.entered > 0
+        return [StartWork(self.job, self.rounds_done + 1, again)]
 
     def _after(self, effects: Sequence[Effect], now: float) -> list[Effect]:
         """What the round's own effects mean for the job."""

@@ -24,6 +24,7 @@ import numpy as np
 
 from secured_node.tasks.base import Sums
 from secured_node.tasks.exact import Matrix, SingularError, Vector, cholesky, dot, product, solve
+from secured_node.tasks.glm_family import BOUNDS
 from secured_node.tasks.glm_state import INTERCEPT, GlmState
 
 COLLINEAR = 1e-10
@@ -52,10 +53,11 @@ SHARE_NAMED = 0.05
 
 def advance(state: GlmState, sums: Sums) -> GlmState:
     """The state after the evaluation at `state.trial`."""
-    deviance = float(sums["deviance"][0])
+    deviance, first = float(sums["deviance"][0]), state.fits == 0
+    if first:
+        state = _first(state, sums)
     trial = np.array(state.trial)
     objective = deviance + dot(state.penalty() * trial, trial)
-    first = state.fits == 0
     state = msgspec.structs.replace(state, fits=state.fits + 1)
     if not first and objective > state.objective * (1 + OBJECTIVE_NOISE) + OBJECTIVE_NOISE:
         return _halve(state)
@@ -67,17 +69,19 @@ def advance(state: GlmState, sums: Sums) -> GlmState:
         information=tuple(sums["information"].tolist()),
         halvings=0,
     )
-    if first:
-        # At zero coefficients all rows have the same weight: 1/4, or 1 for a gaussian.
-        weight = 0.25 if state.parameters.family == "binomial" else 1.0
-        gram = tuple((sums["information"] / weight).tolist())
-        # What the intercept alone leaves of a gaussian outcome: its sum of squares about its mean.
-        null_deviance = deviance - float(sums["gradient"][0]) ** 2 / state.rows
-        state = msgspec.structs.replace(state, gram=gram, null_deviance=null_deviance)
-        problem = _collinear(state)
-        if problem:
-            return state.failed(problem)
-    return _step(state, sums["gradient"])
+    problem = _collinear(state) if first else ""
+    return state.failed(problem) if problem else _step(state, sums["gradient"])
+
+
+def _first(state: GlmState, sums: Sums) -> GlmState:
+    """What the evaluation at zero coefficients tells beside: Z'Z, and a gaussian's sum of squares about its mean."""
+    weight = BOUNDS[state.parameters.family].weight  # at zero coefficients every row has the largest weight
+    intercept = float(sums["gradient"][0])
+    return msgspec.structs.replace(
+        state,
+        gram=tuple((sums["information"] / weight).tolist()),
+        null_deviance=float(sums["deviance"][0]) - intercept * intercept / state.rows,
+    )
 
 
 def _step(state: GlmState, gradient: Vector) -> GlmState:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,16 @@ from secured_node.tasks import find_task
 from secured_node.tasks.base import Result
 
 
-def run_task(name: str, raw: Mapping[str, Any], schema: Schema, tables: Sequence[Table | None]) -> Result:
+def run_task(name: str, raw: Mapping[str, Any], schema: Schema | None, tables: Sequence[Table | None]) -> Result:
     """The result of a job over the tables, as the worker and the secure sum would compute it."""
+    task = find_task(name)
+    return task.result(list(run_states(name, raw, schema, tables))[-1])
+
+
+def run_states(
+    name: str, raw: Mapping[str, Any], schema: Schema | None, tables: Sequence[Table | None]
+) -> Iterator[Any]:
+    """The states of the job, each after its way through bytes; the last one is done."""
     task = find_task(name)
     parameters = task.parse(raw)
     state = task.start(parameters, schema, len(tables))
@@ -34,8 +42,8 @@ def run_task(name: str, raw: Mapping[str, Any], schema: Schema, tables: Sequence
             total += vector
         assert not blocks_beyond(total, layout, bits, len(tables))
         state = task.load(task.dump(task.update(state, decode(total, layout, bits))))
+        yield state
     assert task.done(state)
-    return task.result(state)
 
 
 class Columns:

@@ -193,7 +193,7 @@ def test_vectors_that_do_not_fit_the_layout(values: dict[str, Any], message: str
 
 
 def test_garbage_vector() -> None:
-    """security-cases.md: a coordinate that no honest sum can have names its block; a sum of another length is refused."""
+    """security-cases.md: a coordinate that no honest sum can have names its block; another length is refused."""
     layout = Layout((Block("n", 2, "count", 10.0), Block("x", 1, "real", 1.0, 2.0**10)))
     honest = np.array([30, 0, 3 * 2**10], np.uint64)
     assert blocks_beyond(honest, layout, 64, 3) == ()
