@@ -113,6 +113,11 @@ class Layout:
         """Words in a vector of this layout."""
         return sum(block.length for block in self.blocks)
 
+    @property
+    def words_max(self) -> int:
+        """The largest absolute value of any word of one site's vector."""
+        return max(block.words_max for block in self.blocks)
+
 
 def finest_scale(bound: float, word_bits: WordBits, members: int) -> float:
     """The largest power of two with which `members` values of at most `bound` still fit into a signed word.

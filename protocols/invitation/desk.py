@@ -13,7 +13,7 @@ What this cannot express: an approval taken back (revoke the node), and an invit
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -99,11 +99,18 @@ class Desk:
     # --- For people -----------------------------------------------------------------------------------------------
 
     def issue(
-        self, endpoints: tuple[str, ...], now_s: float, draw: Draw, expires_s: float = EXPIRES_S
+        self,
+        endpoints: tuple[str, ...],
+        now_s: float,
+        draw: Draw,
+        *,
+        certify: Callable[[Identity], bytes],
+        expires_s: float = EXPIRES_S,
     ) -> tuple[str, Sequence[Effect]]:
         """A new invitation: its code, to be shown once and kept nowhere, and what to do before it is shown.
 
-        endpoints: where this node can be dialled. expires_s: seconds until it must have been used. Raises `LocalError`.
+        endpoints: where this node can be dialled. certify: gives the signature of a key's certificate, for the link;
+        the one-time key is forgotten after it. expires_s: seconds until it must have been used. Raises `LocalError`.
         """
         if not 0 < expires_s <= EXPIRES_S_MAX:
             raise LocalError(f"an invitation can be used for at most {EXPIRES_S_MAX / 86400:.0f} days")
@@ -113,13 +120,9 @@ class Desk:
             draw(ID_BYTES), draw(SECRET_BYTES), self._roster.federation, self._identity.node, endpoints
         )
         code = encode_invitation(invitation)
-        ticket = Ticket(
-            invitation.id,
-            one_time_identity(invitation).node,
-            proof_key(invitation),
-            State.OPEN,
-            now_s + expires_s,
-        )
+        one_time = one_time_identity(invitation)
+        key = proof_key(invitation)
+        ticket = Ticket(invitation.id, one_time.node, certify(one_time), key, State.OPEN, now_s + expires_s)
         return code, [*self._make_room(), self._keep(ticket)]
 
     def approve(self, joiner: NodeId, now_s: float) -> Sequence[Effect]:
@@ -162,10 +165,12 @@ class Desk:
 
     # --- For the link ---------------------------------------------------------------------------------------------
 
-    def trusted(self) -> frozenset[NodeId]:
-        """The one-time keys that may reach `/join`, and nothing else. Those of closed invitations are among them, so
-        that a later use is noticed and answered."""
-        return frozenset(ticket.one_time for ticket in self._tickets.values())
+    def trusted(self) -> dict[NodeId, bytes]:
+        """The one-time keys that may reach `/join` and nothing else, with the signatures of their certificates.
+
+        Those of closed invitations are among them, so that a later use is noticed and answered.
+        """
+        return {ticket.one_time: ticket.certificate for ticket in self._tickets.values()}
 
     @property
     def wake_at_s(self) -> float | None:

@@ -69,13 +69,15 @@ TRANSITIONS: Final = {
 class Ticket(msgspec.Struct, frozen=True):
     """An invitation as its inviter remembers it, durably. It holds neither the secret nor the one-time private key.
 
-    id: of the invitation. one_time: the key whose certificate the link accepts. proof_key: under which requests are
-    proved; a secret, never shown. state: see above. until_s: when the state ends by itself, in seconds since the epoch.
-    reason: why it was refused or burnt. record: the first user's node record. later: who else tried.
+    id: of the invitation. one_time: the key whose certificate the link accepts. certificate: the signature of that
+    certificate, from which it can be rebuilt. proof_key: under which requests are proved; a secret, never shown.
+    state: see above. until_s: when the state ends by itself, in seconds since the epoch. reason: why it was refused or
+    burnt. record: the first user's node record. later: who else tried.
     """
 
     id: bytes
     one_time: NodeId
+    certificate: bytes
     proof_key: bytes
     state: State
     until_s: float

@@ -10,7 +10,7 @@ import msgspec
 from protocols.errors import PeerError
 from protocols.identity import NodeId, public_key_bytes
 from protocols.membership.endpoint import ENDPOINT_CHARS_MAX, check_endpoint
-from protocols.message import Digest, Message
+from protocols.message import SIGNATURE_BYTES, Digest, Message
 from protocols.records.record import Record
 
 NAME_CHARS_MAX: Final = 64
@@ -30,12 +30,15 @@ class Node(Message, frozen=True):
     """A node about itself. Subject: its own id. Its key is its identity; all of this is hints.
 
     name, organisation: for people. endpoints: where to dial it, none if it only dials out. version: of its software.
+    certificate: the signature of the one certificate that its key has, from which others rebuild it for TLS; empty
+    where there is no TLS. Whoever changes it harms nobody but itself: the key inside follows from the author.
     """
 
     name: Name
     organisation: Name
     endpoints: Annotated[tuple[Endpoint, ...], msgspec.Meta(max_length=ENDPOINTS_MAX)]
     version: Annotated[str, msgspec.Meta(pattern=r"\A[!-~]{1,32}\Z")]
+    certificate: Annotated[bytes, msgspec.Meta(max_length=SIGNATURE_BYTES)] = b""
 
 
 class Voucher(Message, frozen=True):
@@ -82,6 +85,8 @@ def check_node(record: Record, body: Node) -> str | None:
         return "a name holds characters that cannot be shown"
     if len(set(body.endpoints)) != len(body.endpoints):
         return "an endpoint is given twice"
+    if len(body.certificate) not in (0, SIGNATURE_BYTES):
+        return "the signature of the certificate has not 64 bytes"
     try:
         for endpoint in body.endpoints:
             check_endpoint(endpoint)

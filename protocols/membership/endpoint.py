@@ -41,7 +41,7 @@ def _check_address(text: str, version: int) -> None:
         address = ipaddress.ip_address(text)
     except ValueError:
         raise PeerError("bad_endpoint", "the host looks like an address but is none") from None
-    if address.version != version or str(address) != text:
-        raise PeerError("bad_endpoint", f"the address is not in its usual spelling as IPv{version}")
+    if address.version != version or str(address) != text or "%" in text:
+        raise PeerError("bad_endpoint", f"the address is not in its usual spelling as IPv{version}, without a zone")
     if address.is_unspecified or address.is_multicast:
         raise PeerError("bad_endpoint", "nobody can be dialled at this address")

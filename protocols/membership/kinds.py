@@ -42,7 +42,7 @@ def _may_revoke(record: Record, _body: Any, authority: Authority) -> str | None:
         return None
     if record.author != record.subject:
         return "not_a_steward"
-    return None if authority.known(record.author) else "not_known"
+    return None if authority.known(record.author) or authority.revoked(record.author) else "not_known"
 
 
 def _may_vouch(record: Record, _body: Any, _authority: Authority) -> str | None:

@@ -32,8 +32,8 @@ class Member:
     """A node as people see it.
 
     node: its id. name, organisation: as admitted (a steward's organisation as in the charter); empty while unknown.
-    endpoints, version: as it last said itself. steward: whether the charter names it. votes: stewards that admitted
-    it. vouchers: members that compared the words with it.
+    endpoints, version, certificate: as it last said itself. steward: whether the charter names it. votes: stewards
+    that admitted it. vouchers: members that compared the words with it.
     """
 
     node: NodeId
@@ -41,6 +41,7 @@ class Member:
     organisation: str
     endpoints: tuple[str, ...]
     version: str
+    certificate: bytes
     steward: bool
     votes: tuple[NodeId, ...]
     vouchers: tuple[NodeId, ...]
@@ -97,8 +98,8 @@ class Roster:
         return node in self._allowed
 
     def known(self, node: NodeId) -> bool:
-        """Whether anybody spoke for the node, or against it."""
-        return self.steward(node) or any((kind, node) in self._about for kind in (ADMISSION, VOUCHER, REVOCATION))
+        """Whether anybody spoke for the node: the charter, a member, a steward."""
+        return self.steward(node) or (ADMISSION, node) in self._about or (VOUCHER, node) in self._about
 
     def cut(self, held: Held) -> bool:
         """Whether the author was revoked and the record is not among those that stand nevertheless."""
@@ -179,6 +180,7 @@ class Roster:
             organisation,
             about.endpoints if about is not None else (),
             about.version if about is not None else "",
+            about.certificate if about is not None else b"",
             self.steward(node),
             self.votes(node),
             self._authors(VOUCHER, node),

@@ -49,7 +49,10 @@ class Authority(Protocol):
         """Whether the node is a member now: admitted, and not revoked."""
 
     def known(self, node: NodeId) -> bool:
-        """Whether anybody ever spoke for the node: admitted, vouched for, admitted by some steward, or revoked."""
+        """Whether anybody spoke for the node: the charter, a member by a voucher, a steward by its vote."""
+
+    def revoked(self, node: NodeId) -> bool:
+        """Whether the node was revoked."""
 
     def cut(self, held: Held) -> bool:
         """Whether the author was revoked and the record is not among those that the revocation keeps."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -95,6 +95,7 @@ class RecordStore:
         self._room: Final[Counter[tuple[str, NodeId]]] = Counter()
         self._evidence: Final[dict[bytes, Fork]] = {}
         self._forks: Final[Counter[NodeId]] = Counter()
+        self._unsettled = False
 
     # --- Asking ---------------------------------------------------------------------------------------------------
 
@@ -157,7 +158,8 @@ class RecordStore:
             check_signature(self._federation, record)
         except PeerError as error:
             return Added(Outcome.REFUSED, digest, code=error.code, detail=error.detail)
-        return self._accept(held, slot)
+        added = self._accept(held, slot)
+        return replace(added, fallen=self._sweep()) if self._unsettled else added
 
     def restore(self, records: Iterable[Record]) -> tuple[Held, ...]:
         """Take back what this node had made durable, in any order, without verifying signatures again.
@@ -201,14 +203,13 @@ class RecordStore:
             self._take_out(old)
         self._slots[held.key_digest] = tuple(heads)
         self._room[held.record.kind, held.record.author] += not slot
-        unsettled = self._put_in(held)
+        self._put_in(held)
         return Added(
             Outcome.FORK if forked else Outcome.NEW,
             held.digest,
             held=held,
             fork=fork,
             superseded=tuple(old for old in replaced if not self._is_evidence(old)),
-            fallen=self._sweep() if unsettled else (),
         )
 
     def _witness(self, first: Held, second: Held) -> Fork:
@@ -223,11 +224,11 @@ class RecordStore:
         fork = self._evidence.get(held.key_digest)
         return fork is not None and held.record in (fork.first, fork.second)
 
-    def _put_in(self, held: Held) -> bool:
+    def _put_in(self, held: Held) -> None:
         self._held[held.digest] = held
         self._index.add(held)
         self.buckets.add(held)
-        return self.authority.learn(held)
+        self._unsettled |= self.authority.learn(held)
 
     def _take_out(self, held: Held) -> None:
         del self._held[held.digest]
@@ -243,6 +244,7 @@ class RecordStore:
                 self._take_out(held)
                 self._vacate(held)
             fallen += gone
+        self._unsettled = False
         return tuple(fallen)
 
     def _vacate(self, held: Held) -> None:

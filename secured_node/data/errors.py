@@ -15,6 +15,3 @@ class DataError(Exception):
         self.what = what
         self.why = why
         self.todo = todo
-
-    def __reduce__(self) -> tuple[type[DataError], tuple[str, str, str]]:
-        return type(self), (self.what, self.why, self.todo)

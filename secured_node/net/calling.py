@@ -8,9 +8,9 @@ from typing import Final
 import aiohttp
 
 from protocols.errors import PeerError
+from protocols.membership.endpoint import check_endpoint
 from secured_node.net import limits
 from secured_node.net.closing import Closing, LinkEnd
-from secured_node.net.roster import parse_endpoint
 from secured_node.net.tls import HandshakeError
 
 _CLOSED_EARLY: Final = (
@@ -60,10 +60,10 @@ def session() -> aiohttp.ClientSession:
 def url(endpoint: str, path: str) -> str:
     """The URL of a path at an endpoint. Raises `CallError` if the endpoint cannot be one."""
     try:
-        host, port = parse_endpoint(endpoint)
+        check_endpoint(endpoint)
     except PeerError as error:
         raise CallError(error.code, f"{endpoint!r}: {error.detail}") from None
-    return f"https://{f'[{host}]' if ':' in host else host}:{port}{path}"
+    return f"https://{endpoint}{path}"
 
 
 def not_connected(endpoint: str, cause: Exception) -> CallError:

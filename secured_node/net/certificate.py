@@ -20,11 +20,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.x509.oid import NameOID
 
-from protocols.digest import digest
 from protocols.identity import Identity, NodeId, node_id, public_key_bytes
 
-PIN_BYTES_MIN: Final = 16
-"""A pin may be a prefix of the fingerprint, of at least 128 bits: finding another key for it costs 2^128 trials."""
 SHOWN_NAME_CHARS_MAX: Final = 64
 """Of a stranger's name this much is shown to people: the upper bound of a common name (X.520)."""
 
@@ -69,11 +66,6 @@ def certificate(node: NodeId, signature: bytes) -> bytes:
     Raises `PeerError` if `node` is no valid id.
     """
     return _tlv(_SEQUENCE, to_be_signed(node), _ED25519, _tlv(0x03, b"\0", signature))
-
-
-def fingerprint(node: NodeId) -> bytes:
-    """What a pin is made of: 32 bytes that name a public key. Raises `PeerError` if `node` is no valid id."""
-    return digest("key-fingerprint", public_key_bytes(node))
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ class Dialler:
 
     async def dial(self, peer: NodeId, contact: Contact) -> Called:
         """Try the peer's endpoints one after the other. Raises the last one's `CallError`."""
+        if not contact.certificate:
+            raise CallError("certificate_missing", "its node record does not tell its certificate")
         trouble = CallError("no_endpoint", "no address of it is known; it has to call")
         for endpoint in contact.endpoints:
             try:

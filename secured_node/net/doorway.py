@@ -59,14 +59,16 @@ class Doorway:
         self._on_failed = on_failed
         self._waiting: dict[asyncio.Protocol, _Caller] = {}
         self._by_address: Counter[str] = Counter()
-        self._listeners: list[tuple[socket.socket, asyncio.Task[None]]] = []
+        self._listeners: list[socket.socket] = []
+        self._loop = asyncio.get_running_loop()
 
     def listen(self, host: str, port: int) -> int:
         """Listen on an address too; port 0: any. Returns the port. Raises `OSError`."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=limits.BACKLOG)
         listener.setblocking(False)
-        self._listeners.append((listener, asyncio.create_task(self._accept(listener))))
+        self._listeners.append(listener)
+        self._loop.add_reader(listener, self._accept, listener)
         bound: int = listener.getsockname()[1]
         return bound
 
@@ -80,10 +82,8 @@ class Doorway:
 
     async def close(self) -> None:
         """Listen no more and put out everybody in the doorway."""
-        for _, accepting in self._listeners:
-            accepting.cancel()
-        await asyncio.gather(*(accepting for _, accepting in self._listeners), return_exceptions=True)
-        for listener, _ in self._listeners:
+        for listener in self._listeners:
+            self._loop.remove_reader(listener)
             listener.close()
         self._listeners.clear()
         shaking = [caller.shaking for caller in self._waiting.values() if caller.shaking is not None]
@@ -91,17 +91,23 @@ class Doorway:
             self._put_out(caller)
         await asyncio.gather(*shaking, return_exceptions=True)
 
-    async def _accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(limits.ACCEPTS_PER_TURN):
             try:
-                connection, address = await loop.sock_accept(listener)
-            except OSError as error:
+                connection, address = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:  # most likely no file descriptor is left: asking again at once would only spin
                 log.warning("accept_failed", error=str(error))
-                await asyncio.sleep(limits.ACCEPT_RETRY_S)
-            else:
-                self._welcome(connection, str(address[0]))
-                await asyncio.sleep(0)  # `sock_accept` does not yield while connections are waiting
+                self._loop.remove_reader(listener)
+                self._loop.call_later(limits.ACCEPT_RETRY_S, self._accept_again, listener)
+                return
+            connection.setblocking(False)
+            self._welcome(connection, str(address[0]))
+
+    def _accept_again(self, listener: socket.socket) -> None:
+        if listener in self._listeners:
+            self._loop.add_reader(listener, self._accept, listener)
 
     def _welcome(self, connection: socket.socket, address: str) -> None:
         if self._by_address[address] >= limits.WAITING_PER_ADDRESS_MAX:
@@ -111,12 +117,12 @@ class Doorway:
         caller = _Caller(address, self._make_protocol())
         self._waiting[caller.protocol] = caller
         self._by_address[address] += 1
-        caller.timer = asyncio.get_running_loop().call_later(limits.ENTRY_S, self._expire, caller)
+        caller.timer = self._loop.call_later(limits.ENTRY_S, self._expire, caller)
         caller.shaking = asyncio.create_task(self._shake_hands(caller, connection))
 
     async def _shake_hands(self, caller: _Caller, connection: socket.socket) -> None:
         try:
-            caller.transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+            caller.transport, _ = await self._loop.connect_accepted_socket(
                 lambda: caller.protocol,
                 connection,
                 ssl=self._contexts.base,
@@ -132,8 +138,10 @@ class Doorway:
         self._on_failed(caller.address, CROWDED)
 
     def _expire(self, caller: _Caller) -> None:
+        dawdled = caller.transport is None or not caller.transport.is_closing()  # otherwise it left by itself
         self._put_out(caller)
-        self._on_failed(caller.address, DAWDLED)
+        if dawdled:
+            self._on_failed(caller.address, DAWDLED)
 
     def _put_out(self, caller: _Caller) -> None:
         self.entered(caller.protocol)

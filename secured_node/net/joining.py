@@ -1,14 +1,13 @@
 """The joining node's only call: to the inviter that the invitation names, with the invitation's one-time key.
 
-The invitation pins the inviter's public key, not its certificate. A first handshake, which trusts nobody and therefore
-fails, shows who answers; only if its key fits the pin a second one trusts exactly that certificate, proves that the
-other side has the key, and carries the request. Whoever else answers is named and gets not one byte.
+The invitation names the inviter by its public key; its certificate is not known yet. A first handshake, which trusts
+nobody and therefore fails, shows who answers; only if it shows that key a second one trusts exactly that certificate,
+proves that the other side has the key, and carries the request. Whoever else answers is named and gets not one byte.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import re
 import ssl
 from collections.abc import Sequence
@@ -18,10 +17,10 @@ from typing import Final
 import aiohttp
 
 from protocols.errors import LocalError, PeerError
-from protocols.identity import Identity
+from protocols.identity import Identity, NodeId
 from secured_node.net import limits
 from secured_node.net.calling import CallError, failure, not_connected, session, url
-from secured_node.net.certificate import PIN_BYTES_MIN, Shown, certificate, fingerprint
+from secured_node.net.certificate import Shown, certificate
 from secured_node.net.roster import parse_endpoint
 from secured_node.net.server import JOIN_PATH
 from secured_node.net.tls import HandshakeError, client_context, curious_context
@@ -49,18 +48,18 @@ async def who_answers(identity: Identity, endpoint: str) -> Shown:
     raise LocalError("a handshake that trusts nobody succeeded")
 
 
-async def ask_to_join(one_time: Identity, endpoints: Sequence[str], pin: bytes, body: bytes) -> bytes:
+async def ask_to_join(one_time: Identity, endpoints: Sequence[str], inviter: NodeId, body: bytes) -> bytes:
     """Post a request to `/join` of the inviter and return its answer.
 
-    pin: the inviter's `fingerprint`, or a prefix of it. The endpoints are tried in turn until one shows the pinned key;
-    the request is sent once, whatever becomes of it. Raises `CallError`, or `PeerError` if the inviter refused.
+    The endpoints are tried in turn until one shows the inviter's key; there the request is sent once, whatever becomes
+    of it. Raises `CallError`, or `PeerError` if the inviter refused.
     """
-    if len(pin) < PIN_BYTES_MIN or len(body) > limits.JOIN_BYTES_MAX:
-        raise LocalError("a pin that is too short, or a request that is too long")
+    if len(body) > limits.JOIN_BYTES_MAX:
+        raise LocalError(f"a request of {len(body)} bytes; at most {limits.JOIN_BYTES_MAX} may be sent")
     trouble = CallError("no_endpoint", "the invitation names no address")
     for endpoint in endpoints:
         try:
-            context = _pinned(one_time, await who_answers(one_time, endpoint), pin, endpoint)
+            context = _pinned(one_time, await who_answers(one_time, endpoint), inviter, endpoint)
         except CallError as error:
             trouble = error
         else:
@@ -68,13 +67,13 @@ async def ask_to_join(one_time: Identity, endpoints: Sequence[str], pin: bytes, 
     raise trouble
 
 
-def _pinned(one_time: Identity, shown: Shown, pin: bytes, endpoint: str) -> ssl.SSLContext:
-    """A context that trusts what was shown, if its key is the pinned one."""
-    if shown.node is None or not hmac.compare_digest(fingerprint(shown.node)[: len(pin)], pin):
+def _pinned(one_time: Identity, shown: Shown, inviter: NodeId, endpoint: str) -> ssl.SSLContext:
+    """A context that trusts what was shown, if it is the inviter's."""
+    if shown.node != inviter:
         raise CallError("intercepted", f"{endpoint}: intercepted by {shown}; this is not the inviter's key")
-    if shown.der != certificate(shown.node, shown.signature):
+    if shown.der != certificate(inviter, shown.signature):
         raise CallError("other_certificate", f"{endpoint}: the inviter's key in a certificate of another form")
-    return client_context(one_time, shown.node, shown.signature)
+    return client_context(one_time, inviter, shown.signature)
 
 
 async def _post(context: ssl.SSLContext, endpoint: str, body: bytes) -> bytes:

@@ -6,14 +6,16 @@ Read as ``limits.NAME`` where it is used, so that a test can set one for itself.
 from __future__ import annotations
 
 from protocols import wire
+from protocols.invitation.messages import JOIN_REPLY_BYTES_MAX, JOIN_REQUEST_BYTES_MAX
 from protocols.secagg.messages import PAYLOAD_BYTES_MAX
 
 # --- Frames -----------------------------------------------------------------------------------------------------------
-CHUNK_BYTES = 512 * 1024
-"""Of a payload in one frame. Measured over TLS on loopback, both ends in one process: 256 KiB to 1 MiB are within 10 %
-of each other (450 to 570 MB/s), 2 MiB loses 15 % to the caches; asyncio's TLS pauses a writer at 512 KiB."""
-BULK_FRAME_BYTES_MAX = CHUNK_BYTES
-"""A frame of the bulk stream is a chunk or smaller."""
+CHUNK_BYTES = 128 * 1024
+"""Of a payload in one frame. Measured with `benchmarks/links.py` (both ends in one process, MB/s from and to the
+dialler): 64 KiB 590 and 640, 128 KiB 530 and 600, 256 KiB 420 and 530, 512 KiB 350 and 440, 1 MiB 370 and 470: the
+larger ones fall out of the caches on their four copies. 64 KiB costs more where the ends are two processes."""
+BULK_FRAME_BYTES_MAX = 2**20
+"""Of a frame of the bulk stream: leaves another version free to send larger chunks."""
 ENVELOPE_BYTES_MAX = 64
 """What an offer adds around its message: type, numbers, lengths (at most 30 bytes)."""
 CONTROL_FRAME_BYTES_MAX = wire.MESSAGE_BYTES_MAX + ENVELOPE_BYTES_MAX
@@ -27,7 +29,7 @@ MESSAGES_PER_TURN = 16
 CONTROL_QUEUE_MESSAGES_MAX = 4096
 """Control messages waiting for one peer: five per member of the largest cohort (128), for six jobs at once."""
 CONTROL_QUEUE_BYTES_MAX = 16 * 2**20
-"""The same in bytes: 128 messages of the largest type. Who reads slower than that has to come back and ask."""
+"""The same in bytes: some 70 messages of the largest type. Who reads slower than that has to come back and ask."""
 BULK_QUEUE_ITEMS_MAX = 512
 """Payloads waiting for one peer, by reference: four for each member of the largest cohort."""
 BULK_QUEUE_BYTES_MAX = PAYLOAD_BYTES_MAX
@@ -44,7 +46,7 @@ HEARTBEAT_S = 10.0
 """Between pings on each stream: firewalls forget idle connections after 60 s at the earliest."""
 DEAD_S = 30.0
 """A stream on which nothing came for so long is dead: three pings lost. A chunk must get through in this time, so a
-link needs 140 kbit/s at least."""
+link needs 35 kbit/s at least."""
 PROBE_S = 2.0
 """Within it a live link answers a ping when the peer dials although there is one."""
 TIE_WAIT_S = 1.0
@@ -85,6 +87,8 @@ HANDSHAKE_S = 4.0
 """For the TLS handshake: two round trips."""
 ENTRY_S = 8.0
 """From accepting a connection to its complete request header: who dawdles is gone within 10 s."""
+ACCEPTS_PER_TURN = 32
+"""Connections accepted before other tasks get their turn: at 0.1 ms each."""
 ACCEPT_RETRY_S = 1.0
 """After running out of file descriptors, until the next attempt to accept."""
 REQUEST_LINE_BYTES_MAX = 1024
@@ -95,10 +99,10 @@ HEADERS_MAX = 32
 """Header fields in a request; ours has twelve."""
 STREAMS_PER_MEMBER_MAX = 8
 """Streams that one member may hold open here: a link has two, one being replaced two more."""
-JOIN_BYTES_MAX = 64 * 1024
-"""The body of a joining node's request: a signed node record with its proofs, 2 KiB."""
-JOIN_ANSWER_BYTES_MAX = 4 * 2**20
-"""The answer to it: the charter and what a new member has to know of a thousand others, 1 KiB each, four times."""
+JOIN_BYTES_MAX = JOIN_REQUEST_BYTES_MAX
+"""The body of a joining node's request is one message."""
+JOIN_ANSWER_BYTES_MAX = JOIN_REPLY_BYTES_MAX
+"""And so is the answer to it."""
 JOINS_MAX = 8
 """Joining requests served at once."""
 REFUSALS_PER_MINUTE_MAX = 60

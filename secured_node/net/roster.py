@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
-from protocols.errors import PeerError
 from protocols.identity import NodeId
+from protocols.membership.endpoint import check_endpoint
 from secured_node.net.certificate import certificate
 
 
@@ -19,7 +18,7 @@ from secured_node.net.certificate import certificate
 class Contact:
     """How a member is reached and recognised.
 
-    certificate: the signature of its certificate (`sign_certificate`), from its node record.
+    certificate: the signature of its certificate (`sign_certificate`), from its node record; empty if that has none.
     endpoints: ``host:port`` texts, hints only; none if the member only dials out.
     """
 
@@ -42,7 +41,7 @@ class Roster:
     def certificates(self, own: NodeId) -> Iterator[bytes]:
         """The certificates to trust: the members', without this node's own, and the one-time ones."""
         for node, contact in self.members.items():
-            if node != own:
+            if node != own and contact.certificate:
                 yield certificate(node, contact.certificate)
         for node, signature in self.invited.items():
             yield certificate(node, signature)
@@ -51,18 +50,16 @@ class Roster:
         """Why the trust store did not take this key's certificate: a code, and words for people."""
         if node in self.revoked:
             return "revoked", "this member has been revoked"
-        if node in self.members or node in self.invited:
+        member = self.members.get(node) if node is not None else None
+        if member is not None and not member.certificate:
+            return "certificate_missing", "a member whose node record does not tell its certificate"
+        if member is not None or node in self.invited:
             return "other_certificate", "a known key in a certificate that is not the one its owner published"
         return "unknown_key", "no member and no open invitation has this key"
 
 
 def parse_endpoint(endpoint: str) -> tuple[str, int]:
-    """Host and port of ``host:port`` or ``[v6]:port``. Raises `PeerError` for anything else."""
-    try:
-        parts = urlsplit(f"//{endpoint}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if not host or not port or parts.netloc != endpoint or "@" in endpoint:
-        raise PeerError("bad_endpoint", "an endpoint is host:port or [v6]:port")
-    return host, port
+    """Host, without brackets, and port of an endpoint. Raises `PeerError` if it is none (`check_endpoint`)."""
+    check_endpoint(endpoint)
+    host, _, port = endpoint.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Final, Literal, Protocol
 
 import structlog
@@ -50,6 +51,36 @@ class Streams(Protocol):
         """Use the stream; return when it is closed."""
 
 
+class _Connection(web.RequestHandler):
+    """HTTP on one connection. What cannot be parsed is answered without a word, and its bytes go into no log."""
+
+    __slots__ = ()
+
+    def __init__(self, server: web.Server) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # aiohttp takes None for none
+            auto_decompress=False,
+            keepalive_timeout=limits.ENTRY_S,
+            lingering_time=0.0,
+            max_line_size=limits.REQUEST_LINE_BYTES_MAX,
+            max_field_size=limits.HEADER_BYTES_MAX,
+            max_headers=limits.HEADERS_MAX,
+        )
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.error("request_failed", exc_info=exc)
+        else:
+            log.warning("bad_request", status=status, address=request.remote, error=type(exc).__name__)
+        if request.writer.output_size:
+            raise ConnectionError("the answer has begun; there cannot be another")
+        return _answer(status)
+
+
 class Server:
     """The server that other nodes call."""
 
@@ -66,6 +97,7 @@ class Server:
         """identity: this node's. roster: the present one. allowed, on_refused: as in `Events`."""
         self._node = identity.node
         self._roster = roster
+        self._present = roster()
         self._streams = streams
         self._join = join
         self._allowed = allowed
@@ -73,18 +105,9 @@ class Server:
         self._refusals = Refusals(on_refused)
         self._open: Counter[NodeId] = Counter()
         self._joining = 0
-        self._http = web.Server(
-            self._handle,
-            access_log=None,
-            auto_decompress=False,
-            keepalive_timeout=limits.ENTRY_S,
-            lingering_time=0.0,
-            max_line_size=limits.REQUEST_LINE_BYTES_MAX,
-            max_field_size=limits.HEADER_BYTES_MAX,
-            max_headers=limits.HEADERS_MAX,
-        )
+        self._http = web.Server(self._handle)
         self._contexts = ServerContexts(identity)
-        self._doorway = Doorway(self._contexts, self._http, self._failed)
+        self._doorway = Doorway(self._contexts, lambda: _Connection(self._http), self._failed)
         self.refresh()
 
     def listen(self, host: str, port: int) -> int:
@@ -93,7 +116,8 @@ class Server:
 
     def refresh(self) -> None:
         """The roster has changed: the next handshake already goes by the new one."""
-        self._contexts.trust(self._roster().certificates(self._node), self._admitted)
+        self._present = self._roster()
+        self._contexts.trust(self._present.certificates(self._node), self._admitted)
 
     async def stop(self) -> None:
         """Listen no more and close every connection. Links are to be stopped first."""
@@ -104,7 +128,7 @@ class Server:
         return self._invited(node) or self._allowed(node)
 
     def _invited(self, node: NodeId) -> bool:
-        return node in self._roster().invited
+        return node in self._present.invited
 
     def _failed(self, address: str, error: Exception | str) -> None:
         """A connection ended in the doorway: say why, as far as it can be known."""

@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 
 from secured_node.tasks.base import Sums
-from secured_node.tasks.exact import Matrix, SingularError, Vector, cholesky, dot, product, solve
+from secured_node.tasks.exact import SingularError, Vector, cholesky, dot, product, solve
 from secured_node.tasks.glm_family import BOUNDS
 from secured_node.tasks.glm_state import INTERCEPT, GlmState
 
@@ -130,25 +130,20 @@ def _dispersion(state: GlmState) -> float:
 
 def _collinear(state: GlmState) -> str:
     """Names the first term that depends on those before it, and those; "" if there is none."""
-    gram = state.matrix(state.gram)
-    penalty = np.diag(state.penalty())
+    gram = state.matrix(state.gram) + np.diag(state.penalty())
     try:
-        cholesky(gram + penalty, COLLINEAR)
+        cholesky(gram, COLLINEAR)
     except SingularError as error:
         column = error.column
     else:
         return ""
-    on = _regression(gram, column)
+    # Those before it do not depend on each other: the factorisation came this far.
+    on = solve(cholesky(gram[:column, :column], 0.0), gram[:column, column])
     others = [state.names[index] for index in _large(on) if state.names[index] != INTERCEPT]
     return (
         f"the covariates are collinear: '{state.names[column]}' is a linear function of {_quoted(others)} in the "
         f"{state.rows} complete rows; leave one of them out, or set a ridge"
     )
-
-
-def _regression(gram: Matrix, column: int) -> Vector:
-    """Coefficients of a term on those before it, which do not depend on each other."""
-    return solve(cholesky(gram[:column, :column], 0.0), gram[:column, column])
 
 
 def _separated(state: GlmState, step: Vector | None) -> str:

@@ -108,16 +108,16 @@ class GlmState(State, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def penalty(self) -> Vector:
         """The ridge for each coefficient; 0 for the intercept. Bit-exact.
 
-        Terms and a gaussian outcome are standardised only as well as the first round's rounding lets them be; what is
-        left of their variances to 1 is known from the first evaluation and taken into account.
+        Terms are standardised only as well as the first round's rounding lets them be; by how much their variances are
+        not 1 is known from the first evaluation and taken into account.
         """
         if not self.parameters.ridge:
             return np.zeros(self.size)
         gram, rows = self.matrix(self.gram), self.rows
-        variances = np.diag(gram) / rows - (gram[0] / rows) * (gram[0] / rows)
-        outcome_variance = self.null_deviance / rows if self.parameters.family == "gaussian" else 1.0
+        means = gram[0] / rows
+        variances: Vector = np.diag(gram) / rows - means * means
         variances[0] = 0.0
-        return self.parameters.ridge * outcome_variance * variances
+        return variances * self.parameters.ridge
 
     def failed(self, problem: str) -> GlmState:
         """The end of a job without a fit."""

@@ -111,19 +111,25 @@ async def test_bulk_resumes_where_it_was_cut(monkeypatch: pytest.MonkeyPatch) ->
         assert len(b.ups) == 2
 
 
-async def test_a_payload_is_given_up_after_a_while_without_a_link(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("kept_s", "arrives"), [(0.0, False), (60.0, True)])
+async def test_how_long_a_payload_waits_for_the_next_link(
+    kept_s: float, arrives: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with federation(2, monkeypatch) as (a, b):
-        monkeypatch.setattr(limits, "RESUME_S", 0.0)
-        monkeypatch.setattr(limits, "BACKOFF_BASE_S", 0.5)
-        b.wanted = lambda *_: a.links.cut(b.node) is not None  # the offer is in flight when the link ends
+        monkeypatch.setattr(limits, "RESUME_S", kept_s)
+
+        def cut_once(*_: object) -> bool:
+            b.wanted = lambda *_: True
+            link_of(b, a).cut(Closing.DEAD)
+            return True
+
+        b.wanted = cut_once
         a.links.send(b.node, segment(), payload(1000))
-        await until(lambda: a.downs and b.downs)
-        await asyncio.sleep(0.05)
-        b.wanted = lambda *_: True
-        introduce(a, b)
-        await until(lambda: a.up(b) and b.up(a))
+        await until(lambda: len(a.ups) == len(b.ups) == 2)
+        a.links.send(b.node, small())
+        await until(lambda: small() in [message for _, message, _ in b.messages])
         await asyncio.sleep(0.1)
-        assert not b.messages
+        assert (segment() in [message for _, message, _ in b.messages]) is arrives
 
 
 async def test_what_is_not_wanted_is_not_sent() -> None:

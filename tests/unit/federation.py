@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from protocols.encoding import blocks_beyond, decode, encode
+from secured_node.data.cells import RawColumn
 from secured_node.data.mapping import SiteMapping
 from secured_node.data.schema import Schema
-from secured_node.data.sources.base import RawColumn
 from secured_node.data.table import Table, build_table
 from secured_node.tasks import find_task
 from secured_node.tasks.base import Result
@@ -31,12 +30,12 @@ def run_states(
     parameters = task.parse(raw)
     state = task.start(parameters, schema, len(tables))
     prepared = [task.prepare(state, table) for table in tables]
-    bits = task.word_bits(parameters)
+    bits, draw = task.word_bits(parameters), np.random.default_rng(len(tables)).bytes  # the same bytes in every run
     for _ in range(task.rounds_max(parameters)):
         if task.done(state):
             break
         layout = task.layout(state)
-        vectors = [encode(task.local(state, data), layout, bits, len(tables), os.urandom) for data in prepared]
+        vectors = [encode(task.local(state, data), layout, bits, len(tables), draw) for data in prepared]
         total = vectors[0].copy()
         for vector in vectors[1:]:
             total += vector

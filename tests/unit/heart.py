@@ -20,7 +20,8 @@ COVARIATES = ("age", "sex", "cp", "thalach", "exang", "oldpeak")
 COMPLETE = (303, 293, 117, 144)
 
 needs_heart = pytest.mark.skipif(
-    not HEART.is_dir(), reason=f"the UCI heart disease files are not at {HEART.parent.name}/{HEART.name} beside the repository"
+    not HEART.is_dir(),
+    reason=f"the UCI heart disease files are not at {HEART.parent.name}/{HEART.name} beside the repository",
 )
 
 HEART_SCHEMA = parse_schema(
@@ -40,7 +41,8 @@ HEART_SCHEMA = parse_schema(
     "heart.toml",
 )
 
-HEADER = "age sex cp trestbps chol fbs restecg thalach exang oldpeak slope ca thal num".split()
+HEADER = ["age", "sex", "cp", "trestbps", "chol", "fbs", "restecg", "thalach"]
+HEADER += ["exang", "oldpeak", "slope", "ca", "thal", "num"]
 
 
 def heart_mapping() -> SiteMapping:

@@ -12,7 +12,6 @@ from protocols.identity import Identity, verify
 from secured_node.net.certificate import (
     SHOWN_NAME_CHARS_MAX,
     certificate,
-    fingerprint,
     read_certificate,
     sign_certificate,
     to_be_signed,
@@ -79,8 +78,3 @@ def test_a_strangers_certificate_is_shown_safely() -> None:
     assert shown.name.startswith("proxy??[31m?evil") and len(shown.name) <= SHOWN_NAME_CHARS_MAX
     assert read_certificate(b"\x30\x03abc") is None
     assert read_certificate(b"") is None
-
-
-def test_a_fingerprint_names_a_key() -> None:
-    assert fingerprint(IDENTITY.node) != fingerprint(Identity(b"\2" * 32).node)
-    assert len(fingerprint(IDENTITY.node)) == 32

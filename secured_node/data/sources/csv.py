@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,8 @@ from secured_node.data.sources.base import RawTable, check_rows, open_head
 LINE_BYTES_MAX = 16 << 20
 """Bytes of a block of text, and so of the longest line."""
 
-BAD_ROWS_SHOWN = 20
+BAD_ROWS_MAX = 20
+"""Rows with a wrong number of cells that are listed; reading stops there, since the delimiter is probably another."""
 
 
 def read_csv(path: Path, names: Sequence[str], text: TextFormat) -> RawTable:
@@ -27,21 +29,18 @@ def read_csv(path: Path, names: Sequence[str], text: TextFormat) -> RawTable:
     Raises `DataError`: no text, unknown characters, names in the header row that repeat, or rows with another number of
     cells than the header (by row number, never by content).
     """
-    head = open_head(path)
-    if not head:
+    if not open_head(path):
         raise DataError(str(path), "it is empty", "check the export")
-    if b"\0" in head:
-        raise DataError(str(path), "it is not a text file", "export the data set as CSV or Parquet")
+    _check_text(path, text.encoding)
     delimiter = text.delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
     header = text.header or _header(path, delimiter, text.encoding)
-    first_row = 1 if text.header else 2
+    rows_above = 0 if text.header else 1
     bad_rows: list[int] = []
 
     def note(row: Any) -> str:
-        bad_rows.append(int(row.number) - first_row + 1)
-        return "skip"
+        bad_rows.append(int(row.number) - rows_above)
+        return "skip" if len(bad_rows) < BAD_ROWS_MAX else "error"
 
-    wanted = [name for name in names if name in header]
     try:
         table = arrow_csv.read_csv(
             path,
@@ -49,29 +48,42 @@ def read_csv(path: Path, names: Sequence[str], text: TextFormat) -> RawTable:
                 use_threads=False,  # row numbers are known only then
                 block_size=LINE_BYTES_MAX,
                 column_names=list(header),
-                skip_rows_after_names=0 if text.header else 1,
+                skip_rows_after_names=rows_above,
                 encoding="utf8" if text.encoding == "utf-8" else text.encoding,
             ),
             parse_options=arrow_csv.ParseOptions(
                 delimiter=delimiter, newlines_in_values=True, invalid_row_handler=note
             ),
             convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.string()), include_columns=wanted, strings_can_be_null=False
+                column_types=dict.fromkeys(header, pa.string()),
+                include_columns=[name for name in names if name in header],
+                strings_can_be_null=False,
             ),
         )
     except (pa.ArrowException, UnicodeError):  # their texts quote the file
-        raise DataError(
-            str(path), f"it cannot be read as {text.encoding} text with cells between '{delimiter}'", "see [text]"
-        ) from None
+        if not bad_rows:
+            why = f"it cannot be read as text with cells between '{delimiter}'"
+            raise DataError(str(path), why, "see the mapping's [text]") from None
     if bad_rows:
-        shown = ", ".join(map(str, bad_rows[:BAD_ROWS_SHOWN]))
-        raise DataError(
-            str(path),
-            f"{len(bad_rows)} rows do not have {len(header)} cells; the first: {shown}",
-            "check the delimiter, the quotes and the header",
-        )
+        why = f"these rows do not have {len(header)} cells: {', '.join(map(str, bad_rows))}"
+        more = " and perhaps more" if len(bad_rows) == BAD_ROWS_MAX else ""
+        raise DataError(str(path), why + more, "check the delimiter, the quotes and the header")
     check_rows(path, table.num_rows)
     return ArrowTable(str(path), table)
+
+
+def _check_text(path: Path, encoding: str) -> None:
+    """Raise `DataError` if the file is not text: pyarrow, where it notices at all, would quote the bytes on stderr."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(LINE_BYTES_MAX):
+                if b"\0" in block:
+                    raise DataError(str(path), "it is not a text file", "export the data set as CSV or Parquet")
+                decoder.decode(block)
+        decoder.decode(b"", final=True)
+    except (OSError, UnicodeError):
+        raise DataError(str(path), f"it is not {encoding} text", "see encoding in the mapping's [text]") from None
 
 
 def _header(path: Path, delimiter: str, encoding: str) -> tuple[str, ...]:
@@ -79,9 +91,8 @@ def _header(path: Path, delimiter: str, encoding: str) -> tuple[str, ...]:
         with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="") as file:
             names = tuple(name.strip() for name in next(csv.reader(file, delimiter=delimiter), []))
     except (OSError, UnicodeError, csv.Error):
-        raise DataError(str(path), f"its first row cannot be read as {encoding} text", "see [text]") from None
-    if len(set(names)) != len(names):
-        raise DataError(
-            str(path), "names in its first row repeat", "does it have a header row? else give [text] header"
-        )
+        raise DataError(str(path), "its first row cannot be read", "see the mapping's [text]") from None
+    if not names or not all(names) or len(set(names)) != len(names):
+        why = "names in its first row are empty or repeat"
+        raise DataError(str(path), why, "if it has no header row, give the names as header in the mapping's [text]")
     return names

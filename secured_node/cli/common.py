@@ -1,0 +1,168 @@
+"""What all commands share: where the hub is, how to ask it, how to print, what the exit codes mean."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from secured_node.state import State
+
+STATE_DEFAULT: Final = Path("/var/lib/secured-node")
+STATE_VARIABLE: Final = "SECURED_NODE_STATE"
+CONFIG_VARIABLE: Final = "SECURED_NODE_CONFIG"
+ANSWER_TIMEOUT_S: Final = 3700.0
+"""A little more than the longest a worker may take to check a data set by default."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Exit(IntEnum):
+    """Exit codes; docs/exit-codes.md says the same, and a test compares them."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_RUNNING = 3
+    REFUSED = 4
+    CONFIG = 5
+    STATE = 6
+    NOT_FOUND = 7
+    PROOF = 8
+
+
+class CommandError(Exception):
+    """An error for the person at the screen: what, why, what to do, and the exit code."""
+
+    def __init__(self, what: str, why: str = "", todo: str = "", exit_code: Exit = Exit.FAILED) -> None:
+        super().__init__(what)
+        self.what, self.why, self.todo, self.exit_code = what, why, todo, exit_code
+
+
+def report(failure: CommandError) -> None:
+    """Print a failure; as JSON where the command was asked for that."""
+    if "--json" in sys.argv:
+        body = {"what": failure.what, "why": failure.why, "todo": failure.todo, "exit_code": int(failure.exit_code)}
+        click.echo(msgspec.json.encode({"error": body}).decode(), err=True)
+        return
+    console = Console(stderr=True, highlight=False)
+    console.print(f"[red]error:[/red] {_plain(failure.what)}{': ' if failure.why else ''}{_plain(failure.why)}")
+    if failure.todo:
+        console.print(f"  try: {_plain(failure.todo)}")
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def with_state(command: F) -> F:
+    """The option that says which hub is meant."""
+    option = click.option(
+        "--state",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=STATE_DEFAULT,
+        envvar=STATE_VARIABLE,
+        show_default=True,
+        help=f"The hub's state folder (or ${STATE_VARIABLE}).",
+    )
+    return option(command)
+
+
+def with_json(command: F) -> F:
+    """The option to print JSON."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")(command)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=ANSWER_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def ask(state: Path, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    """Ask the running daemon. Raises `CommandError`."""
+    connection = _UnixConnection(State(state).api_socket)
+    try:
+        connection.request(method, path, None if body is None else msgspec.json.encode(body))
+        answer = connection.getresponse()
+        data = answer.read()
+    except (FileNotFoundError, ConnectionRefusedError):
+        todo = f"systemctl start secured-node, or: secured-node run --state {state}"
+        raise CommandError("the hub is not running", f"nothing listens in {state}", todo, Exit.NOT_RUNNING) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise CommandError("the hub did not answer", str(error), "secured-node doctor", Exit.NOT_RUNNING) from None
+    finally:
+        connection.close()
+    if answer.status >= http.HTTPStatus.BAD_REQUEST:
+        raise _failure(answer.status, data)
+    return msgspec.json.decode(data)
+
+
+def _failure(status: int, data: bytes) -> CommandError:
+    try:
+        error = msgspec.json.decode(data)["error"]
+        parts = (error["what"], error["why"], error["todo"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return CommandError(f"the hub answered with status {status}", "", "look into its log")
+    codes = {http.HTTPStatus.FORBIDDEN: Exit.REFUSED, http.HTTPStatus.NOT_FOUND: Exit.NOT_FOUND}
+    return CommandError(*parts, codes.get(http.HTTPStatus(status), Exit.FAILED))
+
+
+def put(as_json: bool, value: Any, human: Callable[[Console], None]) -> None:
+    """Print a value: as JSON, or as `human` shows it."""
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
+        return
+    human(Console(highlight=False, width=None if sys.stdout.isatty() else 160))
+
+
+def table(console: Console, title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    """A plain table; nothing where there are no rows but a line that says so."""
+    if not rows:
+        console.print(f"{title}: none")
+        return
+    made = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*("" if cell is None else _plain(str(cell)) for cell in row))
+    console.print(made)
+
+
+def short(node: str) -> str:
+    """The end of an id, by which a person can name it."""
+    return "…" + node[-8:]
+
+
+def config_path(given: Path | None) -> Path | None:
+    """The configuration file: as given, from the environment, or the usual place if there is one."""
+    if given is not None:
+        return given
+    from_environment = os.environ.get(CONFIG_VARIABLE)
+    if from_environment:
+        return Path(from_environment)
+    usual = Path("/etc/secured-node/config.toml")
+    return usual if usual.exists() else None
+
+
+def with_config(command: F) -> F:
+    """The option that names the configuration file."""
+    option = click.option(
+        "--config", type=click.Path(path_type=Path, dir_okay=False), help="The configuration file (TOML)."
+    )
+    return option(command)

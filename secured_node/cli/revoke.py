@@ -1,0 +1,23 @@
+"""`secured-node revoke`: end a membership."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from secured_node.cli.common import ask, put, with_json, with_state
+
+
+@click.command("revoke")
+@click.argument("node")
+@click.option("--reason", required=True, help="Why, for all members to read.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_state
+@with_json
+def command(node: str, reason: str, yes: bool, state: Path, as_json: bool) -> None:
+    """End the membership of NODE (name, id, or the end of it) for good. Its links are cut everywhere within seconds."""
+    if not yes:
+        click.confirm(f"Revoke {node} for good? Its key never comes back.", abort=True, err=True)
+    value = ask(state, "POST", "/v1/members/revoke", {"node": node, "reason": reason})
+    put(as_json, value, lambda console: console.print(f"Revoked: {value['node']}"))

@@ -1,0 +1,41 @@
+"""`secured-node run`: the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from protocols.errors import PeerError
+from secured_node.app import Hub
+from secured_node.cli.common import Exit, CommandError, config_path, with_config, with_state
+from secured_node.config import ConfigError, load_config
+from secured_node.logs import set_up_logs
+from secured_node.state import State, StateError
+from secured_node.store.database import DatabaseError
+
+
+@click.command("run")
+@with_state
+@with_config
+def command(state: Path, config: Path | None) -> None:
+    """Run the daemon until it is told to stop (SIGTERM). SIGHUP reloads the configuration."""
+    path = config_path(config)
+    try:
+        set_up_logs(load_config(path).log)
+        asyncio.run(_run(state, path))
+    except ConfigError as error:
+        raise CommandError("the configuration", str(error), "secured-node doctor", Exit.CONFIG) from None
+    except (StateError, DatabaseError) as error:
+        raise CommandError("the state", str(error), "secured-node doctor", Exit.STATE) from None
+    except PeerError as error:
+        raise CommandError("the state", f"its charter does not hold: {error}", "restore it", Exit.STATE) from None
+    except OSError as error:
+        raise CommandError("the daemon stopped", f"{error.strerror or error}", "secured-node doctor", Exit.FAILED) from None
+
+
+async def _run(state: Path, config: Path | None) -> None:
+    hub = await Hub.open(State(state), config)
+    await hub.run(lambda port: print(f"listening on port {port}", file=sys.stderr))  # noqa: T201 - for people

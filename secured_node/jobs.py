@@ -1,0 +1,241 @@
+"""The site's side of jobs: policy answers, workers work, results are kept.
+
+Each job has one task here, which takes the core's wishes in order: bring the state up to a sum, make a vector, finish.
+What the worker says goes back to the core as an event. A worker that dies is started again and brought up to date from
+the stored sums; one that keeps dying ends the job here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from protocols.catalogue import DATA_SET
+from protocols.core import Event
+from protocols.job.events import Advance, Moved, StartWork, Updated, VectorReady, WorkFailed
+from protocols.job.job import Job
+from protocols.job.kinds import DECISION
+from protocols.job.life import ENDED, State
+from protocols.message import Payload
+from protocols.node import ForJob, Node, Proposed
+from protocols.records.events import Dropped, Learned
+from secured_node.config import Policy
+from secured_node.datasets import DataSets
+from secured_node.policy import decide
+from secured_node.store.store import RESULTS, Row, Store
+from secured_node.work.supervisor import JobFailed, OpenJob, Session, Supervisor, WorkerDied
+
+log = structlog.get_logger()
+
+RESTARTS_MAX: Final = 5
+"""A worker that dies so often in one job does so for a reason."""
+RESTART_AFTER_S: Final = 1.0
+"""Doubles with each death."""
+
+
+class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is kept of a finished job. data, tables: the task's; arrays: safetensors; ended: UTC."""
+
+    data: dict[str, Any]
+    tables: list[Any]
+    arrays: bytes
+    problem: str
+    ended: str
+
+
+@dataclass(slots=True)
+class _Running:
+    wishes: asyncio.Queue[Advance | StartWork | Moved]
+    task: asyncio.Task[None]
+
+
+class Jobs:
+    """What the driver hands on: everything that needs the site's policy or data."""
+
+    def __init__(
+        self,
+        node: Node,
+        store: Store,
+        data: DataSets,
+        supervisor: Supervisor,
+        policy: Callable[[], Policy],
+        post: Callable[[Event], None],
+        on_record: Callable[[Learned | Dropped], None],
+    ) -> None:
+        self._node, self._store, self._data, self._supervisor = node, store, data, supervisor
+        self._policy, self._post, self._on_record = policy, post, on_record
+        self._running: dict[bytes, _Running] = {}
+
+    def learned(self, effect: Learned | Dropped) -> None:
+        """A record came or went."""
+        self._on_record(effect)
+
+    def take(self, effect: Proposed | Advance | StartWork | Moved) -> None:
+        """A job wants something of the site."""
+        if isinstance(effect, Proposed):
+            self._propose(self._node.jobs[effect.job])
+            return
+        running = self._running.get(effect.job)
+        if running is None:
+            if isinstance(effect, Moved):
+                return
+            queue: asyncio.Queue[Advance | StartWork | Moved] = asyncio.Queue()
+            task = asyncio.get_running_loop().create_task(self._live(self._node.jobs[effect.job], queue))
+            running = self._running[effect.job] = _Running(queue, task)
+        running.wishes.put_nowait(effect)
+
+    async def stop(self) -> None:
+        """End all jobs' tasks; the workers go with them."""
+        for running in [*self._running.values()]:
+            running.task.cancel()
+        await asyncio.gather(*(r.task for r in self._running.values()), return_exceptions=True)
+
+    def _propose(self, job: Job) -> None:
+        answered = self._node.store.get(DECISION, self._node.identity.node, job.subject)
+        if answered is None and job.state not in ENDED:
+            self._post(ForJob(job.job, self.judge(job)))
+
+    def judge(self, job: Job) -> Any:
+        """What the policy says to a job now."""
+        spec = job.spec
+        member = not spec.members or self._node.identity.node in spec.members
+        facts = self._data.facts(spec.data.name) if spec.data else None
+        return decide(self._policy(), job.author, spec, facts, member=member)
+
+    # -- one job -------------------------------------------------------------------------------------------------
+
+    async def _live(self, job: Job, wishes: asyncio.Queue[Advance | StartWork | Moved]) -> None:
+        work = _Work(job, self._node, self._store, self._data, self._supervisor)
+        try:
+            while True:
+                wish = await wishes.get()
+                if isinstance(wish, Moved):
+                    if wish.state is State.DONE:
+                        await self._keep(job, await work.finish())
+                    if wish.state in ENDED:
+                        return
+                    continue
+                self._post(ForJob(job.job, await self._grant(work, wish)))
+        except (JobFailed, WorkerDied) as error:
+            log.error("job failed here", job=job.subject, reason=str(error))
+            self._post(ForJob(job.job, WorkFailed(str(error))))
+        finally:
+            self._running.pop(job.job, None)
+            await work.close()
+
+    async def _grant(self, work: _Work, wish: Advance | StartWork) -> Event:
+        if isinstance(wish, Advance):
+            return Updated(wish.round, await work.advance(wish.round, wish.total))
+        words, bound = await work.vector(wish.round, wish.again)
+        return VectorReady(wish.round, words, bound)
+
+    async def _keep(self, job: Job, result: Result) -> None:
+        await self._store.commit((Row(RESULTS, job.job, msgspec.msgpack.encode(result)),))
+        log.info("job done", job=job.subject, rounds=job.rounds_done)
+
+
+class _Work:
+    """A job's worker, started again when it dies."""
+
+    def __init__(self, job: Job, node: Node, store: Store, data: DataSets, supervisor: Supervisor) -> None:
+        self._job, self._node, self._store, self._data, self._supervisor = job, node, store, data, supervisor
+        self._session: Session | None = None
+        self._deaths = 0
+        self._round = self._delivered = 0
+        self._done = False
+
+    async def advance(self, number: int, total: Payload | None) -> bool:
+        """Bring the worker's state up to a round's sum; whether the task has its result."""
+        return await self._surviving(lambda: self._advance(number, total))
+
+    async def vector(self, number: int, again: bool) -> tuple[Payload, int]:
+        """This site's words for a round, and their bound."""
+        return await self._surviving(lambda: self._vector(number, again))
+
+    async def finish(self) -> Result:
+        """The task's result."""
+        return await self._surviving(self._finish)
+
+    async def close(self) -> None:
+        """End the worker."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _surviving(self, step: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        while True:
+            try:
+                return await step()
+            except WorkerDied as death:
+                await self.close()
+                self._deaths += 1
+                if self._deaths > RESTARTS_MAX:
+                    raise
+                log.warning("worker died", job=self._job.subject, reason=str(death), deaths=self._deaths)
+                await asyncio.sleep(RESTART_AFTER_S * 2.0 ** (self._deaths - 1))
+
+    async def _opened(self, number: int) -> Session:
+        """The session, its state brought up to the sum of round `number`."""
+        if self._session is None:
+            self._session = await self._supervisor.open(self._description())
+            self._round = 0
+            self._done = await self._session.started()
+        while self._round < number:
+            fact = await self._store.certified(self._job.job, self._round + 1)
+            if fact is None:
+                raise JobFailed("a certified sum is missing from this hub's store: restore it from your backup")
+            self._done = await self._session.apply(self._round + 1, fact.total)
+            self._round += 1
+        return self._session
+
+    async def _advance(self, number: int, total: Payload | None) -> bool:
+        if total is None or self._round != number - 1:
+            await self._opened(number)
+            return self._done
+        session = await self._opened(number - 1)
+        self._done = await session.apply(number, total)
+        self._round = number
+        return self._done
+
+    async def _vector(self, number: int, again: bool) -> tuple[Payload, int]:
+        session = await self._opened(number - 1)
+        words, bound = await session.local(number, again or self._delivered == number)
+        self._delivered = number
+        return words, bound
+
+    async def _finish(self) -> Result:
+        session = await self._opened(self._job.rounds_done)
+        made = await session.finish()
+        ended = datetime.now(UTC).isoformat(timespec="seconds")
+        return Result(made.data, made.tables, made.arrays, made.problem, ended)
+
+    def _description(self) -> OpenJob:
+        spec, body = self._job.spec, self._job.body
+        member = body is not None and self._node.identity.node in body.members
+        data = self._data.get(spec.data.name) if spec.data is not None and member else None
+        return OpenJob(
+            job=self._job.subject,
+            task=spec.task,
+            parameters=spec.parameters,
+            members=len(body.members) if body is not None else 0,
+            word_bits=spec.word_bits,
+            min_rows=spec.min_rows,
+            rounds_max=spec.rounds_max,
+            path=data.path if data else None,
+            schema=data.schema if data else self._published_schema(),
+            mapping=data.mapping if data else None,
+        )
+
+    def _published_schema(self) -> str | None:
+        """The schema that the job names, for a hub that follows it without data of its own."""
+        wanted = self._job.spec.data
+        if wanted is None:
+            return None
+        offers = (held.body for held in self._node.store.find(DATA_SET, subject=wanted.name))
+        return next((body.schema for body in offers if body.digest == wanted.schema), None)

@@ -1,0 +1,367 @@
+"""What people can ask of a running hub, apart from membership: jobs, data sets, groups, status.
+
+Everything here returns plain values for JSON. `ServiceError` is an error in words for the person who asked.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from protocols.catalogue import DATA_SET, DataSetBody
+from protocols.core import Refused
+from protocols.errors import LocalError
+from protocols.groups import GROUP, Standing
+from protocols.identity import NodeId
+from protocols.job.events import Decide
+from protocols.job.job import Job
+from protocols.job.kinds import CANCEL, COHORT, DECISION, JOB, OUTCOME, Answer, Cancel, DataRef, JobSpec
+from protocols.job.life import ENDED
+from protocols.membership.kinds import NODE
+from protocols.node import ForJob, Node, StandAlone
+from protocols.records.events import Publish
+from protocols.records.record import Record
+from secured_node import VERSION
+from secured_node.config import Config
+from secured_node.datasets import DataSet, DataSets
+from secured_node.driver import Driver
+from secured_node.jobs import Result
+from secured_node.net.events import LinkStatus
+from secured_node.store.store import RESULTS, Store
+from secured_node.work.supervisor import Supervisor
+
+PREFIX_CHARS_MIN: Final = 4
+"""So much of a job's or node's id is enough to name it, if it fits only one."""
+FILE_BYTES_MAX: Final = 1 << 20
+"""Of a schema or mapping."""
+
+
+class ServiceError(Exception):
+    """What went wrong, why, and what to do; code: a fixed word; status: of HTTP."""
+
+    def __init__(self, what: str, why: str = "", todo: str = "", code: str = "trouble", status: int = 400) -> None:
+        super().__init__(": ".join(part for part in (what, why) if part))
+        self.what, self.why, self.todo, self.code, self.status = what, why, todo, code, status
+
+
+class Service:
+    """The people's side of a running hub."""
+
+    def __init__(
+        self,
+        node: Node,
+        driver: Driver,
+        store: Store,
+        data: DataSets,
+        supervisor: Supervisor,
+        config: Callable[[], Config],
+        links: Callable[[], list[LinkStatus]],
+    ) -> None:
+        self._node, self._driver, self._store = node, driver, store
+        self._data, self._supervisor = data, supervisor
+        self._config, self._links = config, links
+        self._started = time.monotonic()
+
+    # -- status --------------------------------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """Where this hub stands."""
+        roster = self._node.roster
+        links = [self._link(status) for status in self._links()]
+        return {
+            "node": self._node.identity.node,
+            "name": self.name(self._node.identity.node),
+            "version": VERSION,
+            "federation": roster.charter.name,
+            "federation_id": roster.federation.hex(),
+            "member": roster.allowed(self._node.identity.node),
+            "members": len(roster.members()),
+            "links": links,
+            "links_up": sum(link["up"] for link in links),
+            "jobs": {state: count for state, count in self._job_counts().items() if count},
+            "data_sets": len(self._data.listed()),
+            "records": len(self._node.store),
+            "refusals": dict(sorted(self._driver.counters.items())),
+            "sandbox": self._supervisor.sandbox(),
+            "uptime_s": round(time.monotonic() - self._started, 1),
+            "pid": os.getpid(),
+        }
+
+    def _job_counts(self) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for job in self._node.jobs.values():
+            counts[job.state] = counts.get(job.state, 0) + 1
+        return counts
+
+    def _link(self, status: LinkStatus) -> dict[str, Any]:
+        shown = {field: getattr(status, field) for field in LinkStatus.__dataclass_fields__}
+        return {**shown, "name": self.name(status.peer)}
+
+    def name(self, node: NodeId) -> str:
+        """How a node is called, for people; its id where nobody said."""
+        return self._node.roster.member(node).name or node
+
+    def find_node(self, text: str) -> NodeId:
+        """The member or candidate that a person means: by id, its end, or name. Raises `ServiceError`."""
+        roster = self._node.roster
+        known = [*roster.members(), *roster.candidates(), *(held.record.author for held in self._node.store.find(NODE))]
+        fits = {n for n in known if text in (n, self.name(n)) or (len(text) >= PREFIX_CHARS_MIN and n.endswith(text))}
+        if len(fits) != 1:
+            why = "nobody is called so" if not fits else f"{len(fits)} nodes fit"
+            raise ServiceError(f"node {text!r}", why, "'secured-node members' lists them", "unknown_node", 404)
+        return fits.pop()
+
+    # -- jobs ----------------------------------------------------------------------------------------------------
+
+    def find_job(self, text: str) -> Job:
+        """The job that a person means: its id or the beginning of it. Raises `ServiceError`."""
+        fits = [job for job in self._node.jobs.values() if job.subject.startswith(text)]
+        if len(text) < PREFIX_CHARS_MIN or len(fits) != 1:
+            why = (
+                "no job begins so" if not fits else f"{len(fits)} jobs begin so; {PREFIX_CHARS_MIN} characters at least"
+            )
+            raise ServiceError(f"job {text!r}", why, "'secured-node job list' shows them", "unknown_job", 404)
+        return fits[0]
+
+    async def submit(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """Propose a job. raw: the fields of `JobSpec` as plain values, the data set by name. Raises `ServiceError`."""
+        spec = self._spec(raw)
+        record = self._node.sign(JOB, os.urandom(16).hex(), spec)
+        await self._publish(record)
+        return self.show_job(self._node.jobs[self._node.store.digest_of(record)])
+
+    def _spec(self, raw: dict[str, Any]) -> JobSpec:
+        values = dict(raw)
+        values["members"] = sorted(self.find_node(member) for member in values.get("members", ()))
+        values["readers"] = sorted(self.find_node(reader) for reader in values.get("readers", ()))
+        parameters = msgspec.json.encode(values.get("parameters", {}), order="sorted")
+        data = self._data_ref(values["data"], values.get("version")) if values.get("data") else None
+        values.pop("version", None)
+        plain = {**values, "parameters": b"", "data": None}
+        try:
+            spec = msgspec.convert([plain.get(f, _default(f)) for f in JobSpec.__struct_fields__], JobSpec)
+        except (msgspec.ValidationError, KeyError) as error:
+            raise ServiceError("the job", str(error), "see 'secured-node job submit --help'", "bad_job") from None
+        unknown = set(values) - set(JobSpec.__struct_fields__)
+        if unknown:
+            raise ServiceError("the job", f"unknown fields: {', '.join(sorted(unknown))}", "", "bad_job")
+        return msgspec.structs.replace(spec, parameters=parameters, data=data)
+
+    def _data_ref(self, name: str, version: str | None) -> DataRef:
+        offers = [held.body for held in self._node.store.find(DATA_SET, subject=name) if held.body.offered]
+        fits = {(o.version, o.digest) for o in offers if version in (None, o.version)}
+        if not fits:
+            raise ServiceError(
+                f"data set {name!r}", "no hub offers it", "'secured-node data list --all' shows what is offered"
+            )
+        if len(fits) > 1:
+            versions = ", ".join(sorted({v for v, _ in fits}))
+            raise ServiceError(
+                f"data set {name!r}", f"hubs offer different versions or schemas: {versions}", "name a version"
+            )
+        return DataRef(name, *fits.pop())
+
+    def list_jobs(self) -> list[dict[str, Any]]:
+        """All jobs, newest last, briefly."""
+        return [self._brief(job) for job in self._node.jobs.values()]
+
+    def _brief(self, job: Job) -> dict[str, Any]:
+        spec = job.spec
+        return {
+            "job": job.subject,
+            "state": job.state,
+            "task": spec.task,
+            "data": spec.data.name if spec.data else None,
+            "purpose": spec.purpose,
+            "submitter": job.author,
+            "submitter_name": self.name(job.author),
+            "rounds": job.rounds_done,
+            "reason": job.reason,
+            "waiting_for": [self.name(n) for n in job.waiting_for()] if job.state not in ENDED else [],
+        }
+
+    def show_job(self, job: Job) -> dict[str, Any]:
+        """Everything about one job."""
+        spec = job.spec
+        decisions = [
+            {
+                "node": node,
+                "name": self.name(node),
+                "answer": decided.decision.answer,
+                "reason": decided.decision.reason,
+                "standing": decided.decision.standing,
+            }
+            for node, decided in sorted(job.decisions.items())
+        ]
+        numbers = ("min_nodes", "max_nodes", "rounds_max", "word_bits", "holders", "colluders", "min_rows", "collect_s")
+        return {
+            **self._brief(job),
+            "parameters": msgspec.json.decode(spec.parameters),
+            **{name: getattr(spec, name) for name in numbers},
+            "members": list(spec.members),
+            "cohort": [self.name(node) for node in job.body.members] if job.body else [],
+            "decisions": decisions,
+            "history": job.history.hex(),
+            "consent": self.consent(job),
+        }
+
+    def consent(self, job: Job) -> str:
+        """What taking part means, in words for the data manager."""
+        spec = job.spec
+        if spec.data is None:
+            return "This job uses no data."
+        standing = self._node.groups.standing(self._node.identity.node, spec.data.name)
+        words = f"Only sums over all members of the cohort ({spec.min_nodes} hubs at least) leave this site. "
+        if spec.min_nodes == spec.colluders + 2:
+            words += (
+                f"If all but {spec.min_nodes - spec.colluders - 1} of the others collude, they see this site's sum. "
+            )
+        if standing is Standing.FREE:
+            words += (
+                "By joining, this site forms a group with the other new members: it will only ever be summed with them."
+            )
+        elif standing is Standing.ALONE:
+            words += "This site chose to stand alone: comparing sums with and without it shows its own contribution."
+        return words
+
+    async def decide_job(self, text: str, answer: Answer, reason: str = "") -> dict[str, Any]:
+        """A data manager answers a job. Raises `ServiceError`."""
+        job = self.find_job(text)
+        if job.state in ENDED or job.body is not None:
+            raise ServiceError(
+                f"job {text!r}", f"it is {job.state}: an answer would change nothing", "", "too_late", 409
+            )
+        await self._driver.tell(ForJob(job.job, Decide(answer, reason)))
+        return self.show_job(job)
+
+    async def cancel(self, text: str, reason: str) -> dict[str, Any]:
+        """The submitter's hub ends its job. Raises `ServiceError`."""
+        job = self.find_job(text)
+        if job.author != self._node.identity.node:
+            raise ServiceError(
+                f"job {text!r}", f"it is {self.name(job.author)}'s to cancel", "refuse it instead", "not_yours", 403
+            )
+        await self._publish(self._node.sign(CANCEL, job.subject, Cancel(reason)))
+        return self.show_job(job)
+
+    async def result(self, text: str) -> dict[str, Any]:
+        """A finished job's result, with the arrays in safetensors as hexadecimal. Raises `ServiceError`."""
+        job = self.find_job(text)
+        kept = (await self._store.rows(RESULTS)).get(job.job)
+        if kept is None:
+            raise ServiceError(
+                f"job {text!r}", f"it is {job.state}: {job.reason or 'no result yet'}", "", "no_result", 409
+            )
+        result = msgspec.msgpack.decode(kept, type=Result)
+        shown = {f: getattr(result, f) for f in ("data", "tables", "problem", "ended")}
+        return {**self.show_job(job), **shown, "arrays": result.arrays.hex(), "chain": await self.chain(job)}
+
+    async def chain(self, job: Job) -> dict[str, Any]:
+        """All that proves a job's sums: records and certificates, for `job verify` without this hub."""
+        store = self._node.store
+        records = [
+            held.record for kind in (DECISION, COHORT, OUTCOME) for held in store.find(kind, subject=job.subject)
+        ]
+        proposal = store.by_digest(job.job)
+        certificates = []
+        for number in range(1, job.rounds_done + 1):
+            fact = await self._store.certified(job.job, number)
+            if fact is not None:
+                certificates.append((fact.certificate, fact.total.tobytes()))
+        charter = store.find("charter")[0].record
+        return {
+            "charter": msgspec.msgpack.encode(charter).hex(),
+            "job": msgspec.msgpack.encode(proposal.record).hex() if proposal else "",
+            "records": [msgspec.msgpack.encode(record).hex() for record in records],
+            "rounds": [[msgspec.msgpack.encode(certificate).hex(), total.hex()] for certificate, total in certificates],
+        }
+
+    # -- data ----------------------------------------------------------------------------------------------------
+
+    async def check_data(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """Have the worker read a file through a schema. Raises `ServiceError`."""
+        return await self._supervisor.check(raw["path"], raw["schema"], raw.get("mapping", ""))
+
+    async def add_data(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """Register a data set and tell the federation name, version, schema and rounded rows. Raises `ServiceError`."""
+        report = await self.check_data(raw)
+        added = DataSet(
+            name=report["name"],
+            version=str(report["version"]),
+            digest=report["digest"],
+            path=str(Path(raw["path"])),
+            schema=raw["schema"],
+            mapping=raw.get("mapping", ""),
+            rows=report["rows"],
+            published_rows=report["published_rows"],
+            added=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        await self._data.add(added)
+        body = DataSetBody(added.version, bytes.fromhex(added.digest), added.schema, added.published_rows)
+        await self._publish(self._node.sign(DATA_SET, added.name, body))
+        await self._driver.note("data_added", name=added.name, version=added.version, digest=added.digest)
+        return report
+
+    def list_data(self) -> list[dict[str, Any]]:
+        """This site's data sets."""
+        return self._data.listed()
+
+    def catalogue(self) -> list[dict[str, Any]]:
+        """What all hubs offer."""
+        return [
+            {
+                "name": held.record.subject,
+                "hub": held.record.author,
+                "hub_name": self.name(held.record.author),
+                "version": held.body.version,
+                "rows": held.body.rows,
+                "digest": held.body.digest.hex(),
+            }
+            for held in self._node.store.find(DATA_SET)
+            if held.body.offered
+        ]
+
+    # -- groups --------------------------------------------------------------------------------------------------
+
+    def groups(self) -> list[dict[str, Any]]:
+        """This site's standing towards each data set."""
+        me, groups = self._node.identity.node, self._node.groups
+        names = {held.record.subject for held in self._node.store.find(GROUP)} | {
+            d["name"] for d in self._data.listed()
+        }
+        return [
+            {
+                "data": name,
+                "standing": groups.standing(me, name),
+                "members": [self.name(node) for node in groups.members(me, name)],
+                "unsigned": [self.name(node) for node in groups.unsigned(name, groups.members(me, name))],
+            }
+            for name in sorted(names)
+        ]
+
+    async def stand_alone(self, data: str) -> list[dict[str, Any]]:
+        """The data manager chose that this site may be seen alone on a data set. Raises `ServiceError`."""
+        if not self._config().policy.allow_isolation:
+            why = "this site's policy does not allow it"
+            raise ServiceError(f"standing alone on {data!r}", why, "set policy.allow_isolation = true", "policy", 403)
+        await self._driver.tell(StandAlone(data))
+        return self.groups()
+
+    async def _publish(self, record: Record) -> None:
+        effects = await self._driver.tell(Publish((record,)))
+        refused = [e for e in effects if isinstance(e, Refused) and e.peer is None]
+        if refused:
+            raise LocalError(f"the record does not stand: {refused[0].code}: {refused[0].detail}")
+
+
+def _default(field: str) -> Any:
+    """The default of a field of `JobSpec`, as plain values; None where it has none."""
+    index = JobSpec.__struct_fields__.index(field) - len(JobSpec.__struct_fields__)
+    defaults = JobSpec.__struct_defaults__
+    return defaults[index] if -index <= len(defaults) else None

@@ -1,0 +1,97 @@
+"""The state folder: the key, the database, the sockets; who may read what.
+
+The key is 32 secret bytes, in hexadecimal, in a file of mode 0600 owned by the daemon's user; or a systemd credential
+named ``secured-node.key``, which then comes first and needs no file.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Final
+
+from protocols.identity import SEED_BYTES, Identity
+
+KEY: Final = "key"
+CREDENTIAL: Final = "secured-node.key"
+API_SOCKET: Final = "api.sock"
+SCRATCH: Final = "scratch"
+FOLDER_MODE: Final = 0o700
+
+
+class StateError(Exception):
+    """The state folder cannot be used: what, why, what to do."""
+
+
+class State:
+    """One hub's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def api_socket(self) -> Path:
+        """Where the command line finds the running daemon."""
+        return self.folder / API_SOCKET
+
+    @property
+    def scratch(self) -> Path:
+        """Where workers that are children of the daemon may write."""
+        return self.folder / SCRATCH
+
+    def make(self) -> None:
+        """Make the folder, for its owner alone. Raises `StateError`."""
+        try:
+            self.folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateError(f"{self.folder} cannot be made: {error.strerror}. Choose another with --state.") from None
+
+    @property
+    def has_key(self) -> bool:
+        """Whether this hub has an identity."""
+        return self._credential() is not None or (self.folder / KEY).exists()
+
+    def make_identity(self) -> Identity:
+        """A new key, written before it is used. Raises `StateError` if there is one already."""
+        path = self.folder / KEY
+        seed = secrets.token_bytes(SEED_BYTES)
+        try:
+            with open(path, "x", opener=_private) as file:
+                file.write(seed.hex() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except FileExistsError:
+            raise StateError(f"{path} exists: this hub has an identity. Another hub needs another --state.") from None
+        except OSError as error:
+            raise StateError(f"{path} cannot be written: {error.strerror}.") from None
+        return Identity(seed)
+
+    def identity(self) -> Identity:
+        """This hub's identity. Raises `StateError` if its key is missing, readable by others, or not a key."""
+        path = self._credential() or self.folder / KEY
+        try:
+            mode = path.stat().st_mode
+            text = path.read_text(encoding="ascii").strip()
+            seed = bytes.fromhex(text)
+        except FileNotFoundError:
+            raise StateError(f"{path} does not exist: run 'secured-node init' or 'secured-node join' first.") from None
+        except OSError as error:
+            raise StateError(f"{path} cannot be read: {error.strerror}.") from None
+        except ValueError:
+            raise StateError(f"{path} does not hold a key: restore it from your backup.") from None
+        if path == self.folder / KEY and mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise StateError(f"{path} can be read by others (mode {stat.S_IMODE(mode):o}): chmod 600 {path}")
+        if len(seed) != SEED_BYTES:
+            raise StateError(f"{path} does not hold a key of {SEED_BYTES} bytes: restore it from your backup.")
+        return Identity(seed)
+
+    def _credential(self) -> Path | None:
+        folder = os.environ.get("CREDENTIALS_DIRECTORY")
+        path = Path(folder) / CREDENTIAL if folder else None
+        return path if path is not None and path.exists() else None
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,138 @@
+"""One job inside the worker: the task's state, the site's prepared data, and rounds in their order.
+
+Rules.
+- `apply` counts: the state after the sums of rounds 1 to r depends on parameters, schema, number of members and those
+  sums alone. A worker that is opened anew and given the same sums has the same state.
+- `local` for round r + 1 is possible only in that state, and gives the same integers however often it is asked.
+- What the job record says and what the task makes of it must agree (word size, rows), else the job is refused.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from safetensors.numpy import save
+
+from protocols.encoding import Layout, blocks_beyond, check_headroom, decode, encode
+from secured_node.data.check import published_rows, read_table
+from secured_node.data.errors import DataError
+from secured_node.data.schema import Schema
+from secured_node.data.table import Table
+from secured_node.tasks import find_task
+from secured_node.tasks.base import TooFewRowsError
+from secured_node.work.documents import Description
+from secured_node.work.failures import WorkerError
+from secured_node.work.frames import Open, Opened
+from secured_node.work.kept import Kept
+from secured_node.work.parsing import parse_data, parse_parameters
+
+LAYOUT_HAS_NO_SUM = "the sum is not one that honest sites' vectors can have"
+
+
+class Computation:
+    """A job. `opened` is what the daemon is told of it."""
+
+    def __init__(self, order: Open, description: Description, kept: Kept) -> None:
+        """Parse, read the data, prepare. Raises `DataError`, `EncodingError`, `WorkerError`, and what a task raises."""
+        self._kept = kept
+        self._members, self._bits, self._rounds_max = order.members, order.word_bits, order.rounds_max
+        self._task = find_task(order.task)
+        raw = parse_parameters(description.parameters, self._task, order.min_rows)
+        parameters = self._task.parse(raw)
+        if self._task.word_bits(parameters) != order.word_bits:
+            raise DataError(
+                "the job",
+                f"it asks for words of {order.word_bits} bits, its task for {self._task.word_bits(parameters)}",
+                "submit it with the task's word size",
+            )
+        schema, mapping = parse_data(description)
+        self._state = self._task.start(parameters, schema, order.members)
+        self._rounds_done = 0
+        self._takes_part = order.path is not None or not self._task.uses_data
+        self._prepared: Any = None
+        rows = problems = 0
+        table: Table | None = None
+        if order.path is not None and self._task.uses_data:
+            columns = self._task.columns(parameters)
+            table, found = read_table(Path(order.path), _need(schema), mapping, columns)
+            if table.rows < order.min_rows:
+                raise TooFewRowsError(order.min_rows, "rows")
+            rows, problems = published_rows(table.rows), sum(problem.count for problem in found)
+        if self._takes_part:
+            self._prepared = self._task.prepare(self._state, table)
+        self.opened = Opened(rows, problems, self._task.rounds_max(parameters), self._task.done(self._state))
+
+    def local(self, number: int, *, again: bool) -> tuple[memoryview, int]:
+        """This site's words for the coming round, and the bound of each.
+
+        Raises `WorkerError`: ``order`` for another round, ``lost`` if `again` is asked for and they are not kept.
+        """
+        self._expect(number)
+        if not self._takes_part:
+            raise WorkerError("order", "this node only reads along: it was opened without a data set")
+        if number > self._rounds_max:
+            raise WorkerError("order", f"the job allows {self._rounds_max} rounds", "submit it with more")
+        layout = self._task.layout(self._state)
+        check_headroom(layout, self._bits, self._members)
+        bound = max(block.words_max for block in layout.blocks)
+        words = self._kept.load(number, layout.length * self._bits // 8)
+        if words is None and again:
+            raise WorkerError(
+                "lost",
+                f"the integers of round {number} were handed over before and are not on this site's disk any more; "
+                "made again they would differ, and the difference would tell of patients",
+                "the job must fail; submit it again",
+            )
+        if words is None:
+            words = self._make(layout)
+            self._kept.keep(number, words)
+        return words, bound
+
+    def _make(self, layout: Layout) -> memoryview:
+        values = self._task.local(self._state, self._prepared)
+        words = encode(values, layout, self._bits, self._members, os.urandom)
+        return _bytes_of(words.astype(words.dtype.newbyteorder("<"), copy=False))
+
+    def apply(self, number: int, total: memoryview) -> bool:
+        """Take a certified sum into the state; whether the task is done.
+
+        Raises `WorkerError` for another round, and `DataError` for words that are no sum of such vectors.
+        """
+        self._expect(number)
+        layout = self._task.layout(self._state)
+        if len(total) != layout.length * self._bits // 8:
+            raise WorkerError("order", f"the sum of round {number} has {len(total)} bytes, its layout another number")
+        words: Any = np.frombuffer(total, f"<u{self._bits // 8}").view(f"u{self._bits // 8}")
+        beyond = blocks_beyond(words, layout, self._bits, self._members)
+        if beyond:
+            raise DataError(f"the sum of round {number}", f"{LAYOUT_HAS_NO_SUM}: {', '.join(beyond)}")
+        self._state = self._task.update(self._state, decode(words, layout, self._bits))
+        self._rounds_done = number
+        self._kept.drop(number)
+        return self._task.done(self._state)
+
+    def _expect(self, number: int) -> None:
+        if number != self._rounds_done + 1:
+            raise WorkerError("order", f"round {number} was asked for, but {self._rounds_done} are done")
+
+    def result(self) -> tuple[bytes, bytes]:
+        """The result: a `ResultDocument`, and its arrays as safetensors."""
+        if not self._task.done(self._state):
+            raise WorkerError("order", f"the job has no result after {self._rounds_done} rounds")
+        result = self._task.result(self._state)
+        document = {"data": result.data, "tables": result.tables, "problem": result.problem}
+        return msgspec.json.encode(document), save(result.arrays)
+
+
+def _need(schema: Schema | None) -> Schema:
+    if schema is None:
+        raise DataError("the job", "it names a data set without a schema", "register the data set again")
+    return schema
+
+
+def _bytes_of(words: Any) -> memoryview:
+    return memoryview(words).cast("B")

@@ -1,0 +1,45 @@
+"""What the daemon is told when a worker cannot do its work: the job is over, or only the worker is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Said to other sites in place of the reason, which may name this site's files and columns.
+PUBLIC: Final = {
+    "walls": "its worker could not be walled in",
+    "data": "its data or settings do not fit the job",
+    "encoding": "its numbers do not fit the bounds that the job sets",
+    "lost": "it lost integers that it had already handed over",
+    "memory": "it has too little memory for the job",
+    "system": "its operating system refused something",
+    "task": "the task's own code failed there",
+}
+_OTHER: Final = "its worker and its daemon did not understand each other"
+
+
+class WorkError(Exception):
+    """Base of what a supervisor and its sessions raise on purpose."""
+
+
+class JobFailed(WorkError):  # noqa: N818 - says what happened
+    """The worker refused or failed, and would again: the job, or the check, is over.
+
+    code: a fixed word (`frames.Failed`). reason, todo: for this site's people; they hold no value of the data, but may
+    name files and columns. public: for everyone else.
+    """
+
+    def __init__(self, reason: str, todo: str = "", code: str = "order") -> None:
+        super().__init__(f"{reason}; {todo}" if todo else reason)
+        self.reason, self.todo, self.code = reason, todo, code
+
+    @property
+    def public(self) -> str:
+        """The reason as other sites may read it."""
+        return PUBLIC.get(self.code, _OTHER)
+
+
+class WorkerDied(WorkError):  # noqa: N818 - says what happened
+    """The worker is gone: killed, crashed, silent for too long, or not speaking our language.
+
+    Another one, opened for the same job and given the same sums, may go on. The text says how it ended.
+    """

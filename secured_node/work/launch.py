@@ -1,0 +1,213 @@
+"""Where workers come from: children over a socket pair, or systemd behind a socket; and how each is ended.
+
+A child gets an argument list, an environment of a few variables, a session of its own, its socket as standard input,
+a pipe as standard error, and no other descriptor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Final, Protocol
+
+import structlog
+
+import secured_node
+from secured_node.work.channel import AsyncChannel
+from secured_node.work.errors import WorkerDied
+from secured_node.work.frames import TO_DAEMON, TO_WORKER, Ready, Sandbox
+
+log = structlog.get_logger()
+
+MODULE: Final = "secured_node.work.worker"
+READY_S: Final = 60.0
+"""From the start of the process to its first frame. 0.3 s on a warm disk; a minute on the slowest machine we know of."""
+STOP_S: Final = 2.0
+"""How long a worker may take to end by itself after its socket was closed, before it is killed."""
+LINE_CHARS_MAX: Final = 500
+"""Of a line of a worker's standard error; its own sentences are shorter."""
+LINES_MAX: Final = 200
+"""Lines of one worker that are logged; an honest one says a few. The rest is read and dropped."""
+_READ_BYTES: Final = 4096
+_KEPT_VARIABLES: Final = ("LD_LIBRARY_PATH", "TZ")
+"""What a worker needs of its parent's environment, where it is set: libraries in unusual places, the site's clock."""
+
+
+class Worker:
+    """One worker that takes orders. process: its number as it says itself."""
+
+    def __init__(self, channel: AsyncChannel, process: int, child: Child | None = None) -> None:
+        self.channel, self.process = channel, process
+        self._child = child
+
+    @property
+    def alive(self) -> bool:
+        """False once it has closed its end of the socket."""
+        return self.channel.alive
+
+    async def stop(self) -> str:
+        """Close its socket, wait for its end, kill it if it does not come; how it ended, in words."""
+        self.channel.close()
+        return "its connection was closed" if self._child is None else await self._child.stop()
+
+
+class Launcher(Protocol):
+    """A way to have workers."""
+
+    async def launch(self) -> Worker:
+        """A worker that is ready for its order. Raises `WorkerDied`."""
+
+
+class SocketLauncher:
+    """Workers of another user, started by systemd for each connection to a socket. Their errors go to the journal."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def launch(self) -> Worker:
+        """Connect, and wait until the worker is ready. Raises `WorkerDied`."""
+        connected = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        connected.setblocking(False)
+        try:
+            async with asyncio.timeout(READY_S):
+                await asyncio.get_running_loop().sock_connect(connected, str(self._path))
+        except (OSError, TimeoutError) as error:
+            connected.close()
+            raise WorkerDied(
+                f"no worker at {self._path}: {error or 'no answer'}; is secured-node-worker.socket active?"
+            ) from None
+        except BaseException:
+            connected.close()
+            raise
+        return await _ready(connected, None)
+
+
+class ChildLauncher:
+    """Workers that are children of this process and of the same user.
+
+    scratch: folder for what they keep. sandbox: as the site's configuration says. command, environment: the program,
+    without the worker's own options, and additions to its environment; for installations that need others.
+    """
+
+    def __init__(
+        self,
+        scratch: Path,
+        sandbox: Sandbox = "strict",
+        *,
+        command: tuple[str, ...] = (sys.executable, "-P", "-s", "-m", MODULE),
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self._command = (*command, "--scratch", str(scratch), "--sandbox", sandbox)
+        self._environment = _environment() | (environment or {})
+
+    async def launch(self) -> Worker:
+        """Start a child, and wait until it is ready. Raises `WorkerDied`."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    stdin=theirs,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.PIPE,
+                    env=self._environment,
+                    cwd="/",
+                    start_new_session=True,
+                )
+        except OSError as error:
+            ours.close()
+            raise WorkerDied(f"the worker cannot be started: {error}") from None
+        except BaseException:
+            ours.close()
+            raise
+        return await _ready(ours, Child(process))
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of ours but what it takes to import the same code that runs here."""
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    code = Path(secured_node.__file__).resolve().parents[1]
+    return kept | {"PYTHONPATH": str(code), "LANG": "C.UTF-8"}
+
+
+async def _ready(connected: socket.socket, child: Child | None) -> Worker:
+    """The worker behind a socket, once it says that it is ready; else it is ended."""
+    channel = AsyncChannel(connected, sends=TO_WORKER, receives=TO_DAEMON)
+    worker = Worker(channel, 0, child)
+    try:
+        async with asyncio.timeout(READY_S):
+            packet = await channel.receive()
+        if packet is None or not isinstance(packet.frame, Ready):
+            raise WorkerDied(f"the worker did not get ready: {await worker.stop()}")
+    except TimeoutError:
+        raise WorkerDied(f"the worker was not ready after {READY_S:g} s: {await worker.stop()}") from None
+    except BaseException:
+        await worker.stop()
+        raise
+    worker.process = packet.frame.process
+    return worker
+
+
+class Child:
+    """A child process: what it says is logged, and it is ended by its number."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._relay = asyncio.get_running_loop().create_task(self._log_lines())
+
+    async def stop(self) -> str:
+        """Wait for its end, kill it if it does not come by itself; how it ended, in words."""
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self._process.wait()
+        except TimeoutError:
+            log.warning("worker did not end by itself", worker=self._process.pid)
+        finally:
+            if self._process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    self._process.kill()
+        code = await self._process.wait()
+        await self._relay
+        return _ending(code)
+
+    async def _log_lines(self) -> None:
+        """Log its standard error line by line, until it ends."""
+        stream = self._process.stderr
+        if stream is None:
+            return
+        lines, rest = 0, b""
+        while data := await stream.read(_READ_BYTES):
+            *whole, rest = (rest + data).split(b"\n")
+            rest = rest[: LINE_CHARS_MAX + 1]  # a line without end is cut, not collected
+            for line in whole:
+                lines += 1
+                self._log(line, lines)
+        if rest:
+            self._log(rest, lines + 1)
+
+    def _log(self, line: bytes, number: int) -> None:
+        if number > LINES_MAX:
+            return
+        text = line.decode(errors="replace")[:LINE_CHARS_MAX]
+        log.info("worker says", worker=self._process.pid, line=printable(text))
+        if number == LINES_MAX:
+            log.warning("worker says too much, the rest is dropped", worker=self._process.pid)
+
+
+def printable(text: str) -> str:
+    """Without control characters, which could forge lines or move a terminal's cursor."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"it ended with exit code {code}"
+    try:
+        return f"it was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"it was killed by signal {-code}"
