@@ -24,7 +24,7 @@ from protocols.records.record import decode_record
 from secured_node import VERSION
 from secured_node.api.routes import routes
 from secured_node.api.server import Api
-from secured_node.config import Config, ConfigError, changes, load_config
+from secured_node.config import Config, ConfigError, Network, changes, load_config
 from secured_node.datasets import DataSets
 from secured_node.driver import Driver
 from secured_node.founding import CHARTER, NAME, ORGANISATION, node_body
@@ -36,7 +36,7 @@ from secured_node.notify import Notifier
 from secured_node.service import Service
 from secured_node.state import State, StateError
 from secured_node.store.store import SETTINGS, Store
-from secured_node.work.supervisor import Supervisor
+from secured_node.work.supervisor import ChildLauncher, Launcher, SocketLauncher, Supervisor, WorkError
 
 log = structlog.get_logger()
 
@@ -47,11 +47,10 @@ MEMBERSHIP_KINDS = frozenset({ADMISSION, REVOCATION, NODE})
 class Hub:
     """A running hub. Make it with `open`, then `run` until it is told to stop."""
 
-    def __init__(
-        self, state: State, config_path: Path | None, config: Config, store: Store, settings: dict[str, bytes]
-    ) -> None:
+    def __init__(self, state: State, config_path: Path | None, config: Config, store: Store, node: Node) -> None:
+        """Use `open`."""
         self.config = config
-        self._state, self._config_path, self._store, self._settings = state, config_path, store, settings
+        self._state, self._config_path, self._store, self._node = state, config_path, store, node
         self._stopping = asyncio.Event()
         self._refreshing = False
 
@@ -61,32 +60,21 @@ class Hub:
         config = load_config(config_path)
         identity = state.identity()
         store = Store(state.folder)
-        settings = await store.rows(SETTINGS)
-        if CHARTER not in settings:
+        charter = (await store.rows(SETTINGS)).get(CHARTER)
+        if charter is None:
             await store.close()
             raise StateError(
                 f"{state.folder} belongs to no federation: run 'secured-node init' or 'secured-node join'."
             )
-        hub = cls(state, config_path, config, store, settings)
-        hub._node = Node(
-            identity,
-            decode_record(settings[CHARTER]),
-            os.urandom,
-            await store.records(),
-            restore(await store.job_facts()),
-        )
+        records, facts = await store.records(), restore(await store.job_facts())
+        hub = cls(state, config_path, config, store, Node(identity, decode_record(charter), os.urandom, records, facts))
         await hub._compose(hub._node)
         return hub
 
     async def _compose(self, node: Node) -> None:
         store, config, identity = self._store, self.config, node.identity
         self._membership = Membership(identity, node, store, await Membership.tickets(store))
-        self._supervisor = Supervisor(
-            socket=config.worker.socket,
-            sandbox=config.worker.sandbox,
-            timeout_s=config.worker.timeout_s,
-            scratch=self._state.scratch,
-        )
+        self._supervisor = Supervisor(self._launcher(), local_s=config.worker.timeout_s)
         data = await DataSets.load(store)
         self._jobs = Jobs(node, store, data, self._supervisor, lambda: self.config.policy, self._post, self._on_record)
         events = _NetEvents(self)
@@ -108,6 +96,13 @@ class Hub:
         endpoints = config.network.endpoints
         self._api = Api(routes(self.service, self._membership, store, endpoints), lambda: self.config.roles)
 
+    def _launcher(self) -> Launcher:
+        options = self.config.worker
+        if options.socket:
+            return SocketLauncher(Path(options.socket))
+        self._state.make_scratch()
+        return ChildLauncher(self._state.scratch, options.sandbox)
+
     # -- running -------------------------------------------------------------------------------------------------
 
     async def run(self, ready: Callable[[int], None] = lambda _: None) -> None:
@@ -115,13 +110,13 @@ class Hub:
         notifier = Notifier()
         self._handle_signals(notifier)
         tasks = [asyncio.create_task(self._driver.run()), asyncio.create_task(self._membership.watch())]
-        tasks.append(asyncio.create_task(notifier.watchdog()))
+        tasks += [asyncio.create_task(notifier.watchdog()), asyncio.create_task(self._try_walls())]
         try:
             host, _, port_text = self.config.network.listen.rpartition(":")
             port = self._server.listen(host.strip("[]"), int(port_text))
             await self._describe(port)
             self._links.refresh()
-            await self._supervisor.start()
+            self._supervisor.start()
             await self._api.start(self._state.api_socket)
             await self._driver.note("started", version=VERSION, node=self._node.identity.node)
             log.info("ready", node=self._node.identity.node, port=port, members=len(self._node.roster.members()))
@@ -135,13 +130,24 @@ class Hub:
             notifier.stopping()
             await self._stop(tasks)
 
+    async def _try_walls(self) -> None:
+        """Find out once how a worker's walls stand here: `status` says it, and so does the log if they do not hold."""
+        try:
+            self.service.walls = await self._supervisor.try_walls()
+        except WorkError as error:
+            log.error("no_worker", reason=str(error))
+        else:
+            if not self.service.walls.sufficient:
+                log.error("walls_insufficient", failed=self.service.walls.failed, open=self.service.walls.open)
+        await asyncio.Event().wait()
+
     async def _stop(self, tasks: list[asyncio.Task[None]]) -> None:
         """In the order in which they need each other: no new requests, no links, then what runs, last the store."""
         await self._api.stop()
         await self._server.stop()
         await self._links.stop()
         await self._jobs.stop()
-        await self._supervisor.stop()
+        await self._supervisor.close()
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -155,8 +161,8 @@ class Hub:
 
     async def _describe(self, port: int) -> None:
         """Say where this hub is, if that changed since it last said so."""
-        name = self._settings.get(NAME, b"hub").decode()
-        organisation = self._settings.get(ORGANISATION, b"hub").decode()
+        settings = await self._store.rows(SETTINGS)
+        name, organisation = (settings[key].decode() for key in (NAME, ORGANISATION))
         endpoints = tuple(e.replace(":0", f":{port}") if e.endswith(":0") else e for e in self.config.network.endpoints)
         body = node_body(self._node.identity, name, organisation, endpoints)
         held = self._node.store.get(NODE, self._node.identity.node, self._node.identity.node)
@@ -208,7 +214,7 @@ class Hub:
         self._links.refresh()
 
 
-def _seeds(old: Config, new: Config) -> object:
+def _seeds(old: Config, new: Config) -> Network:
     return msgspec.structs.replace(old.network, seeds=new.network.seeds)
 
 

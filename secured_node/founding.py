@@ -17,7 +17,7 @@ from protocols.membership.bodies import Node as NodeBody
 from protocols.membership.charter import Charter, Steward, federation_of, found
 from protocols.records.record import Record, encode_record, record_digest
 from secured_node import VERSION
-from secured_node.net.certificate import fingerprint, sign_certificate
+from secured_node.net.certificate import sign_certificate
 from secured_node.net.joining import ask_to_join
 from secured_node.state import State
 from secured_node.store.store import Kept, Setting, Store
@@ -57,8 +57,8 @@ def begin_joining(
 async def ask(redemption: Redemption) -> tuple[JoinReply, Welcome | None]:
     """Ask the inviter once. Raises `CallError` if it cannot be reached, `PeerError` if it refuses."""
     body = wire.encode(redemption.request)
-    pin = fingerprint(redemption.invitation.inviter)
-    reply = wire.decode(await ask_to_join(redemption.one_time, redemption.invitation.endpoints, pin, body))
+    invitation = redemption.invitation
+    reply = wire.decode(await ask_to_join(redemption.one_time, invitation.endpoints, invitation.inviter, body))
     if not isinstance(reply, JoinReply):
         raise PeerError("bad_reply", "the inviter's answer is of another kind")
     return reply, check_reply(redemption, reply, KINDS)

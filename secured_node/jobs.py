@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
@@ -29,9 +29,10 @@ from secured_node.config import Policy
 from secured_node.datasets import DataSets
 from secured_node.policy import decide
 from secured_node.store.store import RESULTS, Row, Store
-from secured_node.work.supervisor import JobFailed, OpenJob, Session, Supervisor, WorkerDied
+from secured_node.work.supervisor import JobFailed, JobResult, OpenJob, Session, Supervisor, WorkerDied
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 RESTARTS_MAX: Final = 5
 """A worker that dies so often in one job does so for a reason."""
@@ -119,15 +120,27 @@ class Jobs:
                     if wish.state is State.DONE:
                         await self._keep(job, await work.finish())
                     if wish.state in ENDED:
+                        await self._forget(work, job)
                         return
                     continue
                 self._post(ForJob(job.job, await self._grant(work, wish)))
-        except (JobFailed, WorkerDied) as error:
-            log.error("job failed here", job=job.subject, reason=str(error))
-            self._post(ForJob(job.job, WorkFailed(str(error))))
+        except JobFailed as error:
+            log.error("job_failed_here", job=job.subject, reason=error.reason, todo=error.todo)
+            self._post(ForJob(job.job, WorkFailed(error.public)))
+        except WorkerDied as error:
+            log.error("job_failed_here", job=job.subject, reason=str(error))
+            self._post(ForJob(job.job, WorkFailed("its worker died again and again")))
         finally:
             self._running.pop(job.job, None)
             await work.close()
+
+    async def _forget(self, work: _Work, job: Job) -> None:
+        """The integers that the worker kept have had their time."""
+        await work.close()
+        try:
+            await self._supervisor.forget(job.subject)
+        except (JobFailed, WorkerDied) as error:
+            log.warning("integers_left_behind", job=job.subject, reason=str(error))
 
     async def _grant(self, work: _Work, wish: Advance | StartWork) -> Event:
         if isinstance(wish, Advance):
@@ -137,7 +150,7 @@ class Jobs:
 
     async def _keep(self, job: Job, result: Result) -> None:
         await self._store.commit((Row(RESULTS, job.job, msgspec.msgpack.encode(result)),))
-        log.info("job done", job=job.subject, rounds=job.rounds_done)
+        log.info("job_done", job=job.subject, rounds=job.rounds_done)
 
 
 class _Work:
@@ -168,7 +181,7 @@ class _Work:
             await self._session.close()
             self._session = None
 
-    async def _surviving(self, step: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    async def _surviving(self, step: Callable[[], Coroutine[Any, Any, T]]) -> T:
         while True:
             try:
                 return await step()
@@ -177,19 +190,18 @@ class _Work:
                 self._deaths += 1
                 if self._deaths > RESTARTS_MAX:
                     raise
-                log.warning("worker died", job=self._job.subject, reason=str(death), deaths=self._deaths)
+                log.warning("worker_died", job=self._job.subject, reason=str(death), deaths=self._deaths)
                 await asyncio.sleep(RESTART_AFTER_S * 2.0 ** (self._deaths - 1))
 
     async def _opened(self, number: int) -> Session:
         """The session, its state brought up to the sum of round `number`."""
         if self._session is None:
             self._session = await self._supervisor.open(self._description())
-            self._round = 0
-            self._done = await self._session.started()
+            self._round, self._done = 0, self._session.done
         while self._round < number:
             fact = await self._store.certified(self._job.job, self._round + 1)
             if fact is None:
-                raise JobFailed("a certified sum is missing from this hub's store: restore it from your backup")
+                raise JobFailed("a certified sum is missing from this hub's store", "restore it from your backup")
             self._done = await self._session.apply(self._round + 1, fact.total)
             self._round += 1
         return self._session
@@ -211,7 +223,8 @@ class _Work:
 
     async def _finish(self) -> Result:
         session = await self._opened(self._job.rounds_done)
-        made = await session.finish()
+        made: JobResult = await session.finish()
+        self._session = None
         ended = datetime.now(UTC).isoformat(timespec="seconds")
         return Result(made.data, made.tables, made.arrays, made.problem, ended)
 
@@ -229,7 +242,7 @@ class _Work:
             rounds_max=spec.rounds_max,
             path=data.path if data else None,
             schema=data.schema if data else self._published_schema(),
-            mapping=data.mapping if data else None,
+            mapping=(data.mapping or None) if data else None,
         )
 
     def _published_schema(self) -> str | None:

@@ -34,6 +34,7 @@ from secured_node.driver import Driver
 from secured_node.jobs import Result
 from secured_node.net.events import LinkStatus
 from secured_node.store.store import RESULTS, Store
+from secured_node.work.frames import Walled
 from secured_node.work.supervisor import Supervisor
 
 PREFIX_CHARS_MIN: Final = 4
@@ -67,6 +68,8 @@ class Service:
         self._data, self._supervisor = data, supervisor
         self._config, self._links = config, links
         self._started = time.monotonic()
+        self.walls: Walled | None = None
+        """How a worker's walls stand on this machine; None until one has tried."""
 
     # -- status --------------------------------------------------------------------------------------------------
 
@@ -88,7 +91,7 @@ class Service:
             "data_sets": len(self._data.listed()),
             "records": len(self._node.store),
             "refusals": dict(sorted(self._driver.counters.items())),
-            "sandbox": self._supervisor.sandbox(),
+            "sandbox": msgspec.structs.asdict(self.walls) if self.walls is not None else None,
             "uptime_s": round(time.monotonic() - self._started, 1),
             "pid": os.getpid(),
         }
@@ -286,7 +289,9 @@ class Service:
 
     async def check_data(self, raw: dict[str, Any]) -> dict[str, Any]:
         """Have the worker read a file through a schema. Raises `ServiceError`."""
-        return await self._supervisor.check(raw["path"], raw["schema"], raw.get("mapping", ""))
+        checked = await self._supervisor.check(raw["path"], raw["schema"], raw.get("mapping") or None)
+        report: dict[str, Any] = msgspec.to_builtins(checked.report)
+        return report
 
     async def add_data(self, raw: dict[str, Any]) -> dict[str, Any]:
         """Register a data set and tell the federation name, version, schema and rounded rows. Raises `ServiceError`."""

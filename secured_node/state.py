@@ -29,7 +29,7 @@ class State:
     """One hub's folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = folder.absolute()
 
     @property
     def api_socket(self) -> Path:
@@ -47,6 +47,13 @@ class State:
             self.folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         except OSError as error:
             raise StateError(f"{self.folder} cannot be made: {error.strerror}. Choose another with --state.") from None
+
+    def make_scratch(self) -> None:
+        """Make the folder of workers that are children. Raises `StateError`."""
+        try:
+            self.scratch.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        except OSError as error:
+            raise StateError(f"{self.scratch} cannot be made: {error.strerror}.") from None
 
     @property
     def has_key(self) -> bool:

@@ -1,6 +1,6 @@
 """The kinds of record of membership, and who may write them.
 
-In the order in which they travel: votes before revocations (a node may revoke itself only once it is known), these
+In the order in which they travel: votes before revocations (a node may revoke itself only once it is a member), these
 before vouchers (of which there can be most), and last what nodes say about themselves.
 """
 
@@ -42,7 +42,7 @@ def _may_revoke(record: Record, _body: Any, authority: Authority) -> str | None:
         return None
     if record.author != record.subject:
         return "not_a_steward"
-    return None if authority.known(record.author) or authority.revoked(record.author) else "not_known"
+    return None if authority.admitted(record.author) or authority.revoked(record.author) else "not_a_member"
 
 
 def _may_vouch(record: Record, _body: Any, _authority: Authority) -> str | None:

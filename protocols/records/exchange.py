@@ -76,12 +76,14 @@ FOR_NOW: Final = frozenset({"bad_signature", "too_often"})
 class _Talk:
     """What is going on with one peer.
 
-    wanted: digests still to be pulled from it, most wanted first. following: where its next listing should start.
-    answers: what it may still draw from this node.
+    answers: what it may still draw from this node. wanted: digests still to be pulled from it, most wanted first.
+    start: the bucket at which its last listing was to start. following: where the next one should; it only rises until
+    the next round, so that a peer cannot draw summaries without end.
     """
 
     answers: Allowance
     wanted: dict[bytes, None] = field(default_factory=dict)
+    start: int = 0
     following: int | None = None
 
 
@@ -125,7 +127,7 @@ class Exchange:
         self._talk(peer, now)
         if self._wake_at is None:
             self._wake_at = now + EXCHANGE_S
-        return (self._ask(peer),)
+        return (self._ask(peer, 0),)
 
     def _tick(self, now: float) -> Sequence[Effect]:
         if self._wake_at is None or now < self._wake_at:
@@ -136,7 +138,7 @@ class Exchange:
         asked = (after + [peer for peer in ring if peer <= self._last_asked])[:EXCHANGE_PEERS]
         if asked:
             self._last_asked = asked[-1]
-        return tuple(self._ask(peer) for peer in asked)
+        return tuple(self._ask(peer, 0) for peer in asked)
 
     def _peers(self) -> list[NodeId]:
         """The members that ever had a link to this node, in order; those revoked since are forgotten."""
@@ -149,7 +151,8 @@ class Exchange:
             self._talks[peer] = _Talk(Allowance(ANSWER_BYTES_BURST, ANSWER_BYTES_PER_S, now))
         return self._talks[peer]
 
-    def _ask(self, peer: NodeId, start: int = 0) -> Send:
+    def _ask(self, peer: NodeId, start: int) -> Send:
+        self._talks[peer].start = start
         return Send(peer, Summary(self._store.buckets.digests(), start))
 
     # --- Messages -------------------------------------------------------------------------------------------------
@@ -204,7 +207,8 @@ class Exchange:
         wanted = [entry for entry in listing.entries if kinds.get(entry.kind) is not None and self._wants(entry)]
         wanted.sort(key=lambda entry: kinds.rank(entry.kind))
         talk.wanted = dict.fromkeys(entry.digest for entry in wanted)
-        talk.following = listing.following
+        following = listing.following
+        talk.following = following if following is not None and following > talk.start else None
         return self._go_on(sender, talk)
 
     def _wants(self, entry: Entry) -> bool:

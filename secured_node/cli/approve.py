@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from secured_node.cli.common import Exit, CommandError, ask, put, with_json, with_state
+from secured_node.cli.common import CommandError, Exit, ask, put, with_json, with_state
 
 
 @click.command("approve")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from secured_node.cli.common import Exit, CommandError, put, table, with_json, with_state
+from secured_node.cli.common import CommandError, Exit, put, table, with_json, with_state
 from secured_node.store.audit import Entry, first_bad_entry
 from secured_node.store.database import DatabaseError
 from secured_node.store.store import DATABASE, Store
@@ -21,7 +21,9 @@ def command() -> None:
 
 def _entries(state: Path, first: int = 1) -> list[Entry]:
     if not (state / DATABASE).exists():
-        raise CommandError("there is no audit log", f"{state} holds no database", "name the hub with --state", Exit.STATE)
+        raise CommandError(
+            "there is no audit log", f"{state} holds no database", "name the hub with --state", Exit.STATE
+        )
 
     async def read() -> list[Entry]:
         store = Store(state)

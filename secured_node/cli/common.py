@@ -55,7 +55,7 @@ def report(failure: CommandError) -> None:
         body = {"what": failure.what, "why": failure.why, "todo": failure.todo, "exit_code": int(failure.exit_code)}
         click.echo(msgspec.json.encode({"error": body}).decode(), err=True)
         return
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, emoji=False)
     console.print(f"[red]error:[/red] {_plain(failure.what)}{': ' if failure.why else ''}{_plain(failure.why)}")
     if failure.todo:
         console.print(f"  try: {_plain(failure.todo)}")
@@ -128,7 +128,7 @@ def put(as_json: bool, value: Any, human: Callable[[Console], None]) -> None:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
         return
-    human(Console(highlight=False, width=None if sys.stdout.isatty() else 160))
+    human(Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 160))
 
 
 def table(console: Console, title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from protocols.errors import LocalError
 from protocols.membership.charter import MIN_COHORT, federation_of
-from secured_node.cli.common import Exit, CommandError, put, with_json, with_state
+from secured_node.cli.common import CommandError, Exit, put, with_json, with_state
 from secured_node.founding import found_federation
 from secured_node.state import State, StateError
 from secured_node.store.database import DatabaseError

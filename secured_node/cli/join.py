@@ -14,7 +14,7 @@ from protocols.errors import LocalError, PeerError
 from protocols.invitation.code import parse_invitation
 from protocols.invitation.redeem import Redemption, Welcome
 from protocols.membership.charter import read_charter
-from secured_node.cli.common import Exit, CommandError, put, with_json, with_state
+from secured_node.cli.common import CommandError, Exit, put, with_json, with_state
 from secured_node.founding import ask, begin_joining, finish_joining
 from secured_node.net.calling import CallError
 from secured_node.state import State, StateError
@@ -43,14 +43,16 @@ def command(
     here, stands_for = State(state), organisation or name
     try:
         redemption = begin_joining(here, parse_invitation(code), name, stands_for, endpoints)
-        console = Console(stderr=True, highlight=False)
+        console = Console(stderr=True, highlight=False, emoji=False)
         console.print(f"Words to compare: [bold]{' '.join(redemption.words)}[/bold]")
         welcome = asyncio.run(_wait(redemption, console))
         asyncio.run(finish_joining(here, name, stands_for, welcome))
     except (StateError, DatabaseError) as error:
         raise CommandError("not joined", str(error), exit_code=Exit.STATE) from None
     except CallError as error:
-        raise CommandError("not joined", str(error), "the same command again, once the inviter can be reached") from None
+        raise CommandError(
+            "not joined", str(error), "the same command again, once the inviter can be reached"
+        ) from None
     except PeerError as error:
         raise CommandError("not joined", error.detail, "ask for a new invitation", Exit.REFUSED) from None
     except LocalError as error:

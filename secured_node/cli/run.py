@@ -10,7 +10,7 @@ import click
 
 from protocols.errors import PeerError
 from secured_node.app import Hub
-from secured_node.cli.common import Exit, CommandError, config_path, with_config, with_state
+from secured_node.cli.common import CommandError, Exit, config_path, with_config, with_state
 from secured_node.config import ConfigError, load_config
 from secured_node.logs import set_up_logs
 from secured_node.state import State, StateError
@@ -33,7 +33,9 @@ def command(state: Path, config: Path | None) -> None:
     except PeerError as error:
         raise CommandError("the state", f"its charter does not hold: {error}", "restore it", Exit.STATE) from None
     except OSError as error:
-        raise CommandError("the daemon stopped", f"{error.strerror or error}", "secured-node doctor", Exit.FAILED) from None
+        raise CommandError(
+            "the daemon stopped", f"{error.strerror or error}", "secured-node doctor", Exit.FAILED
+        ) from None
 
 
 async def _run(state: Path, config: Path | None) -> None:

@@ -21,7 +21,8 @@ def command(state: Path, as_json: bool) -> None:
         lines = ("name", "node", "federation", "version", "members", "data_sets", "uptime_s")
         for line in lines:
             console.print(f"{line:<12} {value[line]}")
-        console.print(f"{'sandbox':<12} {value['sandbox']}")
+        walls = value["sandbox"]
+        console.print(f"{'sandbox':<12} {', '.join(walls['raised']) if walls else 'not tried yet'}")
         console.print(f"{'jobs':<12} {', '.join(f'{n} {s}' for s, n in value['jobs'].items()) or 'none'}")
         links = [
             (

@@ -99,7 +99,12 @@ class AsyncChannel:
 async def _wait(watched: socket.socket, add: Callable[..., Any], remove: Callable[[socket.socket], Any]) -> None:
     """Until the event loop says that the socket can be written, or read."""
     future = asyncio.get_running_loop().create_future()
-    add(watched, lambda: future.done() or future.set_result(None))
+
+    def wake() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    add(watched, wake)
     try:
         await future
     finally:

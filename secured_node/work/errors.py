@@ -10,10 +10,10 @@ PUBLIC: Final = {
     "data": "its data or settings do not fit the job",
     "encoding": "its numbers do not fit the bounds that the job sets",
     "lost": "it lost integers that it had already handed over",
-    "memory": "it has too little memory for the job",
-    "system": "its operating system refused something",
     "task": "the task's own code failed there",
 }
+#: Codes of failures that may be over soon: a full disk, too little memory, a worker before this one that still ends.
+PASSING: Final = frozenset({"system", "memory", "busy"})
 _OTHER: Final = "its worker and its daemon did not understand each other"
 
 

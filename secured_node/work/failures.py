@@ -45,8 +45,8 @@ def failed(error: BaseException) -> Failed:
             code, reason, todo = "frame", str(error), "run the same version of daemon and worker"
         case MemoryError():
             code, reason, todo = "memory", "this machine has too little memory for the job", ""
-        case OSError() if error.errno in errno.errorcode:
-            reason = f"the operating system says: {os.strerror(error.errno)} ({_place(error)})"
+        case OSError(errno=int(number)) if number in errno.errorcode:
+            reason = f"the operating system says: {os.strerror(number)} ({_place(error)})"
             code, todo = "system", "see that scratch can be written and the disk is not full"
         case _:
             reason = f"the task's code raised {_named(type(error).__name__)} ({_place(error)})"

@@ -187,7 +187,7 @@ class Vector(Attached, frozen=True):
     """
 
     round: Round
-    bound: Annotated[int, msgspec.Meta(ge=1, lt=2**63)]
+    bound: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
 class Applied(Frame, frozen=True):

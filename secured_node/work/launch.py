@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 MODULE: Final = "secured_node.work.worker"
 READY_S: Final = 60.0
-"""From the start of the process to its first frame. 0.3 s on a warm disk; a minute on the slowest machine we know of."""
+"""From the start of the process to its first frame. 0.3 s with a warm disk; a cold and busy one takes many seconds."""
 STOP_S: Final = 2.0
 """How long a worker may take to end by itself after its socket was closed, before it is killed."""
 LINE_CHARS_MAX: Final = 500
@@ -112,7 +112,7 @@ class ChildLauncher:
             with theirs:
                 process = await asyncio.create_subprocess_exec(
                     *self._command,
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     stdout=asyncio.subprocess.DEVNULL,
                     stderr=asyncio.subprocess.PIPE,
                     env=self._environment,

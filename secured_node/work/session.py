@@ -14,7 +14,7 @@ from protocols.message import Payload
 from protocols.secagg.layout import CHECK_BITS
 from secured_node.work.channel import Packet
 from secured_node.work.documents import ResultDocument, decode_document
-from secured_node.work.errors import JobFailed, WorkerDied
+from secured_node.work.errors import PASSING, JobFailed, WorkerDied
 from secured_node.work.frames import (
     Applied,
     Apply,
@@ -110,8 +110,10 @@ class Dialogue:
             raise await self._died("")
         if isinstance(packet.frame, Failed):
             await self.close()
-            failure = packet.frame
-            raise JobFailed(printable(failure.reason), printable(failure.todo), failure.code)
+            reason, todo = printable(packet.frame.reason), printable(packet.frame.todo)
+            if packet.frame.code in PASSING:
+                raise WorkerDied(f"worker {self.process}: {reason}; {todo}")
+            raise JobFailed(reason, todo, packet.frame.code)
         if not isinstance(packet.frame, kind):
             raise await self._died(f"it sent {type(packet.frame).__name__} where {kind.__name__} was due")
         return Answer(packet.frame, packet.attached)
@@ -151,8 +153,8 @@ class Dialogue:
 class Session:
     """An open job. Every method may raise `JobFailed` (the job is over) and `WorkerDied` (open it again).
 
-    walls: how the worker's walls stand. opened: rows, problems and rounds, as the worker counted them. done: whether the
-    task has its result.
+    walls: how the worker's walls stand. opened: rows, problems and rounds, as the worker counted them. done: whether
+    the task has its result.
     """
 
     def __init__(self, dialogue: Dialogue, walls: Walled, opened: Opened, local_s: float) -> None:
@@ -182,7 +184,7 @@ class Session:
 
         total: the words as the round gave them, check words included: they are cut off here.
         """
-        words = memoryview(total)[: -CHECK_BITS // 8]
+        words = total.data[: -CHECK_BITS // 8]
         await self._dialogue.attach("sum", Apply, number, part=words, within_s=APPLY_S)
         answer = await self._dialogue.answer(Applied, APPLY_S)
         if answer.frame.round != number:

@@ -85,6 +85,7 @@ class Supervisor:
         self._spare: asyncio.Task[Worker] | None = None
         self._refill: asyncio.TimerHandle | None = None
         self._busy: set[Dialogue] = set()
+        self._ending: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Have a spare worker started."""
@@ -97,10 +98,8 @@ class Supervisor:
             self._refill.cancel()
         spare, self._spare = self._spare, None
         if spare is not None:
-            spare.cancel()
-            with contextlib.suppress(asyncio.CancelledError, WorkerDied):
-                await (await spare).stop()
-        await asyncio.gather(*(dialogue.close() for dialogue in self._busy))
+            await _discard(spare)
+        await asyncio.gather(*self._ending, *(dialogue.close() for dialogue in self._busy))
         self._busy.clear()
 
     # -- what the daemon asks for ----------------------------------------------------------------------------------
@@ -178,19 +177,38 @@ class Supervisor:
             self._refill = asyncio.get_running_loop().call_later(SPARE_AFTER_S, self._make_spare)
         if spare is not None:
             try:
-                worker = await spare
+                worker = await asyncio.shield(spare)
             except WorkerDied as death:
                 log.warning("spare worker died", reason=str(death))
+            except asyncio.CancelledError:
+                self._give_back(spare)
+                raise
             else:
                 if worker.alive:
                     return worker
                 log.warning("spare worker died", reason=await worker.stop())
         return await self._launcher.launch()
 
+    def _give_back(self, spare: asyncio.Task[Worker]) -> None:
+        """Who waited for the spare does not want it any more."""
+        if self._keeps_spare and self._spare is None:
+            self._spare = spare
+        else:
+            ending = asyncio.get_running_loop().create_task(_discard(spare))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+
     def _make_spare(self) -> None:
         self._refill = None
         if self._keeps_spare and self._spare is None:
             self._spare = asyncio.get_running_loop().create_task(self._launcher.launch())
+
+
+async def _discard(spare: asyncio.Task[Worker]) -> None:
+    """End a worker that may still be starting."""
+    spare.cancel()
+    with contextlib.suppress(asyncio.CancelledError, WorkerDied):
+        await (await spare).stop()
 
 
 async def _at_once(worker: Worker) -> Worker:

@@ -115,16 +115,16 @@ def universe(draw: st.DrawFn) -> list[Record]:
 
 
 def agreed(one: Site) -> set[bytes]:
-    """What must be the same everywhere: all but farewells of nodes for which nobody speaks any more.
+    """What must be the same everywhere: all but farewells of nodes whose votes were cut.
 
-    These are never let fall, so that they hold should somebody speak for the node again, and nobody takes them anew.
+    These are never let fall, so that they hold should the node be admitted again, and nobody takes them anew.
     """
     return {
         held.digest
         for held in one.store.find()
         if held.record.kind != REVOCATION
         or held.record.author != held.record.subject
-        or one.roster.known(held.record.author)
+        or one.roster.admitted(held.record.author)
     }
 
 
@@ -214,6 +214,16 @@ def test_a_talk_goes_on_where_the_listing_ended() -> None:
     (ask,) = sends(received(one, B, Listing((), 77)))
     assert isinstance(ask.message, Summary)
     assert ask.message.start == 77
+
+
+def test_a_peer_cannot_draw_summaries_without_end() -> None:
+    """R14: a listing leads to a next summary only if it goes on behind the last; until the next round."""
+    _, one, _, _ = three()
+    assert len(sends(received(one, B, Listing((), 77)))) == 1
+    for following in (0, 5, 77):
+        assert received(one, B, Listing((), following)) == []
+    one.exchange.handle(LinkUp(B.node), 0.0)
+    assert len(sends(received(one, B, Listing((), 5)))) == 1
 
 
 # --- News -------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,272 @@
+"""`secured-node job`: submit, answer, follow and read jobs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+from rich.console import Console
+
+from protocols.job.life import ENDED
+from secured_node.cli.common import CommandError, Exit, ask, put, short, table, with_json, with_state
+from secured_node.data.errors import DataError
+from secured_node.verify import ProofError, verify_chain
+
+POLL_S: Final = 0.1
+"""How often a waiting command looks: below what a person notices."""
+
+
+@click.group("job")
+def command() -> None:
+    """Submit, answer, follow and read jobs."""
+
+
+def _value(text: str) -> Any:
+    """A parameter's value: JSON where it is JSON, a list where it has commas, else a text."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return [part.strip() for part in text.split(",")] if "," in text else text
+
+
+def _parameters(pairs: tuple[str, ...], file: Path | None) -> dict[str, Any]:
+    parameters: dict[str, Any] = {}
+    if file is not None:
+        try:
+            parameters = msgspec.toml.decode(file.read_bytes(), type=dict[str, Any])
+        except (OSError, msgspec.MsgspecError) as error:
+            raise CommandError(f"{file}", str(error), "", Exit.USAGE) from None
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise CommandError(f"parameter {pair!r}", "it is KEY=VALUE", "", Exit.USAGE)
+        parameters[key.strip()] = _value(value.strip())
+    return parameters
+
+
+def _task_facts(task: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """What the task says of its rounds and words, if it is installed here; its check of the parameters."""
+    from secured_node.tasks import find_task  # noqa: PLC0415 - only this command needs numpy
+
+    try:
+        found = find_task(task)
+        parsed = found.parse(parameters)
+    except DataError as error:
+        raise CommandError("the job", str(error), "see docs/tasks.md", Exit.USAGE) from None
+    return {"rounds_max": found.rounds_max(parsed), "word_bits": int(found.word_bits(parsed))}
+
+
+@command.command("submit")
+@click.argument("task")
+@click.option("--data", help="The data set's name.")
+@click.option("--version", help="Its version, where hubs offer several.")
+@click.option("--param", "-p", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter of the task; repeat.")
+@click.option("--params", "file", type=click.Path(path_type=Path), help="Parameters as a TOML file.")
+@click.option("--purpose", required=True, help="Why: policies and people at other sites read it.")
+@click.option("--member", "members", multiple=True, help="Exactly these hubs (name or id; repeat); else whoever joins.")
+@click.option("--reader", "readers", multiple=True, help="Hubs beside the cohort that may fetch the result.")
+@click.option("--min-nodes", default=3, show_default=True, help="Fewest members.")
+@click.option("--max-nodes", default=128, show_default=True, help="Most members.")
+@click.option("--collect", "hours", default=24.0, show_default=True, help="Hours in which hubs may answer.")
+@click.option("--min-rows", default=10, show_default=True, help="Sites with fewer rows refuse.")
+@click.option("--colluders", default=1, show_default=True, help="Malicious members the sums are safe against.")
+@click.option("--unchecked", is_flag=True, help="One holder a segment: faster, but a lying holder goes unnoticed.")
+@click.option("--wait", is_flag=True, help="Stay, show progress, and print the result.")
+@with_state
+@with_json
+def submit(
+    task: str, data: str | None, version: str | None, pairs: tuple[str, ...], file: Path | None, **options: Any
+) -> None:
+    """Propose a job: TASK is summary, glm, bench, or a plugin's.
+
+    Example: secured-node job submit glm --data heart -p family=binomial -p outcome=disease -p covariates=age,sex
+    --purpose "risk model" --wait
+    """
+    state: Path = options["state"]
+    parameters = _parameters(pairs, file)
+    names = ("purpose", "min_nodes", "max_nodes", "min_rows", "colluders")
+    body = {name: options[name] for name in names} | {"task": task, "parameters": parameters}
+    body |= {"members": list(options["members"]), "readers": list(options["readers"]), **_task_facts(task, parameters)}
+    if options["members"]:
+        body |= {"min_nodes": max(3, len(options["members"])), "max_nodes": max(3, len(options["members"]))}
+    body |= {"collect_s": options["hours"] * 3600, "holders": 1 if options["unchecked"] else options["colluders"] + 1}
+    body |= {"data": data, "version": version} if data else {}
+    value = ask(state, "POST", "/v1/jobs", body)
+    if options["wait"]:
+        _follow(state, value["job"], options["as_json"])
+        _result(state, value["job"], None, options["as_json"])
+        return
+    put(options["as_json"], value, lambda console: _show(console, value))
+
+
+@command.command("list")
+@with_state
+@with_json
+def list_(state: Path, as_json: bool) -> None:
+    """Show all jobs that this hub knows."""
+    value = ask(state, "GET", "/v1/jobs")
+
+    def human(console: Console) -> None:
+        columns = ("job", "state", "task", "data", "from", "rounds", "waits for", "reason")
+        rows = [
+            (
+                j["job"][:8],
+                j["state"],
+                j["task"],
+                j["data"],
+                j["submitter_name"],
+                j["rounds"],
+                ", ".join(j["waiting_for"]),
+                j["reason"],
+            )
+            for j in value["jobs"]
+        ]
+        table(console, "Jobs", columns, rows)
+
+    put(as_json, value, human)
+
+
+@command.command("show")
+@click.argument("job")
+@with_state
+@with_json
+def show(job: str, state: Path, as_json: bool) -> None:
+    """Show one job: what it asks, who answered what, whom it waits for."""
+    value = ask(state, "GET", f"/v1/jobs/{job}")
+    put(as_json, value, lambda console: _show(console, value))
+
+
+def _show(console: Console, job: dict[str, Any]) -> None:
+    console.print(f"[bold]{job['job']}[/bold]  {job['state']}", soft_wrap=True)
+    for field in ("reason", "task", "parameters", "data", "purpose", "submitter_name", "rounds", "rounds_max"):
+        if job[field] not in ("", None):
+            console.print(f"  {field:<15} {job[field]}", markup=False)
+    if job["waiting_for"]:
+        console.print(f"  {'waits for':<15} {', '.join(job['waiting_for'])}")
+    if job["cohort"]:
+        console.print(f"  {'cohort':<15} {', '.join(job['cohort'])}")
+    rows = [(d["name"], short(d["node"]), d["answer"], d["standing"], d["reason"]) for d in job["decisions"]]
+    table(console, "Decisions", ("hub", "id", "answer", "standing", "reason"), rows)
+    console.print(f"\n{job['consent']}", markup=False)
+
+
+@command.command("approve")
+@click.argument("job")
+@with_state
+@with_json
+def approve(job: str, state: Path, as_json: bool) -> None:
+    """Let this site take part in a job."""
+    value = ask(state, "POST", f"/v1/jobs/{job}/approve")
+    put(as_json, value, lambda console: _show(console, value))
+
+
+@command.command("refuse")
+@click.argument("job")
+@click.option("--reason", required=True, help="Why; the submitter reads it.")
+@with_state
+@with_json
+def refuse(job: str, reason: str, state: Path, as_json: bool) -> None:
+    """Keep this site out of a job."""
+    value = ask(state, "POST", f"/v1/jobs/{job}/refuse", {"reason": reason})
+    put(as_json, value, lambda console: _show(console, value))
+
+
+@command.command("cancel")
+@click.argument("job")
+@click.option("--reason", default="", help="Why; all members read it.")
+@with_state
+@with_json
+def cancel(job: str, reason: str, state: Path, as_json: bool) -> None:
+    """End a job that this hub submitted."""
+    value = ask(state, "POST", f"/v1/jobs/{job}/cancel", {"reason": reason})
+    put(as_json, value, lambda console: _show(console, value))
+
+
+@command.command("result")
+@click.argument("job")
+@click.option("--wait", is_flag=True, help="Wait for it.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write card, arrays and proof here.")
+@with_state
+@with_json
+def result(job: str, wait: bool, out: Path | None, state: Path, as_json: bool) -> None:
+    """Show a job's result, its chain of certificates checked first."""
+    if wait:
+        _follow(state, job, as_json)
+    _result(state, job, out, as_json)
+
+
+def _follow(state: Path, job: str, as_json: bool) -> None:
+    """Wait for a job's end, saying what it waits for."""
+    console = Console(stderr=True, highlight=False, emoji=False, quiet=as_json or not sys.stderr.isatty())
+    with console.status("submitted") as line:
+        while True:
+            value = ask(state, "GET", f"/v1/jobs/{job}")
+            if value["state"] in ENDED and value["state"] != "done":
+                raise CommandError(f"the job was {value['state']}", value["reason"], "", Exit.REFUSED)
+            waits = f", waits for {', '.join(value['waiting_for'])}" if value["waiting_for"] else ""
+            line.update(f"{value['state']}, {value['rounds']} sums certified{waits}")
+            if value["state"] == "done" and _has_result(state, job):
+                return
+            time.sleep(POLL_S)
+
+
+def _has_result(state: Path, job: str) -> bool:
+    try:
+        ask(state, "GET", f"/v1/jobs/{job}/result")
+    except CommandError:
+        return False
+    return True
+
+
+def _result(state: Path, job: str, out: Path | None, as_json: bool) -> None:
+    value = ask(state, "GET", f"/v1/jobs/{job}/result")
+    try:
+        proved = verify_chain(value["chain"])
+    except ProofError as error:
+        raise CommandError("the result's proof does not hold", str(error), "tell the federation", Exit.PROOF) from None
+    chain, arrays = value.pop("chain"), value.pop("arrays")
+    value["proved"] = proved
+    if out is not None:
+        _write(out, value, arrays, chain)
+
+    def human(console: Console) -> None:
+        for made in value["tables"]:
+            rows = [
+                tuple("" if c is None else f"{c:.6g}" if isinstance(c, float) else c for c in r) for r in made["rows"]
+            ]
+            table(console, made["title"], tuple(made["columns"]), rows)
+        if value["problem"]:
+            console.print(f"No answer: {value['problem']}", markup=False)
+        console.print(f"\n{proved['rounds']} sums, each certified by its members. History {proved['history'][:16]}")
+
+    put(as_json, value, human)
+
+
+def _write(out: Path, value: dict[str, Any], arrays: str, chain: dict[str, Any]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "card.json").write_bytes(msgspec.json.format(msgspec.json.encode(value)))
+    (out / "result.safetensors").write_bytes(bytes.fromhex(arrays))
+    (out / "chain.json").write_bytes(msgspec.json.encode(chain))
+
+
+@command.command("verify")
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@with_json
+def verify(file: Path, as_json: bool) -> None:
+    """Check the proof in FILE (chain.json, or the folder it is in), without any hub."""
+    path = file / "chain.json" if file.is_dir() else file
+    try:
+        proved = verify_chain(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]))
+    except (ProofError, OSError, msgspec.DecodeError) as error:
+        raise CommandError(f"{path} proves nothing", str(error), "", Exit.PROOF) from None
+
+    def human(console: Console) -> None:
+        console.print(f"{proved['rounds']} sums of job {proved['job'][:16]} hold, in {proved['federation']!r}:")
+        console.print(f"  federation {proved['federation_id']}")
+        console.print(f"  {len(proved['members'])} members, submitted by {proved['submitter']}")
+
+    put(as_json, proved, human)
