@@ -334,9 +334,10 @@ class Service:
 
     # -- groups --------------------------------------------------------------------------------------------------
 
-    def groups(self) -> list[dict[str, Any]]:
-        """This site's standing towards each data set."""
-        me, groups = self._node.identity.node, self._node.groups
+    def groups(self, of: str | None = None) -> list[dict[str, Any]]:
+        """The standing of a hub (by default this one) towards each data set, as far as it is known here."""
+        me = self.find_node(of) if of else self._node.identity.node
+        groups = self._node.groups
         names = {held.record.subject for held in self._node.store.find(GROUP)} | {
             d["name"] for d in self._data.listed()
         }

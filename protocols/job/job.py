@@ -58,7 +58,7 @@ from protocols.message import DIGEST_BYTES, Message
 from protocols.records.record import sign_record
 from protocols.secagg.attempt import Token, Vector
 from protocols.secagg.effects import Evidence, Paused, Resumed, RoundDone, RoundFailed, Signed
-from protocols.secagg.messages import Ask, Certificate, Vote
+from protocols.secagg.messages import Ask, Certificate, Offer, Vote
 from protocols.secagg.round import Round
 from protocols.secagg.signing import RoundId, first_history
 
@@ -119,6 +119,7 @@ class Job:
         self._follower: Follower | None = None
         self._history = b""
         self._served: dict[object, float] = {}
+        self._early: dict[NodeId, Received] = {}
 
     # -- outside view --------------------------------------------------------------------------------------------
 
@@ -338,8 +339,17 @@ class Job:
         if self.round is None or sender not in self.body.members:
             return []
         if number > self.round.place.number:
-            return self._limited(now, (sender, number), Send(sender, self._ask_for(self.round.place.number)))
+            return self._ahead(event, number, now)
         return self._after(self.round.handle(event, now), now)
+
+    def _ahead(self, event: Received, number: int, now: float) -> list[Effect]:
+        """A member is in a later round. Its offer for the very next one is kept until this hub is there, too."""
+        current = self.round.place.number if self.round is not None else 0
+        if number == current + 1:
+            if isinstance(event.message, Offer):
+                self._early[event.sender] = event
+            return []
+        return self._limited(now, (event.sender, number), Send(event.sender, self._ask_for(current)))
 
     def _may_read(self, node: NodeId) -> bool:
         return node == self.author or node in self.spec.readers
@@ -427,7 +437,11 @@ class Job:
         self.rounds_done, self._history = effect.round, effect.history
         place = RoundId(effect.round + 1, effect.history)
         self.round = Round(self.round.cohort, place, self._site.identity, self._site.draw)
-        return [Advance(self.job, effect.round, effect.total), *self.round.start(now)]
+        early, self._early = [*self._early.values()], {}
+        effects: list[Effect] = [Advance(self.job, effect.round, effect.total), *self.round.start(now)]
+        for event in early:
+            effects += self.round.handle(event, now)
+        return effects
 
     # -- ending --------------------------------------------------------------------------------------------------
 

@@ -65,8 +65,6 @@ def revoke(identity: Identity, roster: Roster, store: RecordStore, node: NodeId,
         raise LocalError(f"only stewards revoke others: {', '.join(roster.stewards)}")
     if not roster.known(node):
         raise LocalError(f"{node} is not known in this federation")
-    if node == identity.node and not roster.admitted(node):
-        raise LocalError("this node is no member yet; it need not revoke itself to stay out")
     if len(reason) > REASON_CHARS_MAX or not is_plain(reason):
         raise LocalError(f"a reason is one line of at most {REASON_CHARS_MAX} characters")
     if store.get(REVOCATION, identity.node, node) is not None:

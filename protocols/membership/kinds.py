@@ -1,6 +1,6 @@
 """The kinds of record of membership, and who may write them.
 
-In the order in which they travel: votes before revocations (a node may revoke itself only once it is a member), these
+In the order in which they travel: votes before revocations (a node may revoke itself only once it is known), these
 before vouchers (of which there can be most), and last what nodes say about themselves.
 """
 
@@ -23,8 +23,9 @@ ADMISSIONS_MAX: Final = 2048
 """Admissions by one steward: twice the largest federation simulated (1,000 nodes)."""
 REVOCATIONS_MAX: Final = 2048
 """Revocations by one steward: as many as it may have admitted."""
-VOUCHERS_MAX: Final = 256
-"""Vouchers by one member: as many candidates a member can bring, each with one node record of 2 KiB at every node."""
+VOUCHERS_MAX: Final = 64
+"""Vouchers by one member: so many candidates it can bring, each of which may then burden every node with a description
+and a farewell: 5 MiB in all."""
 
 
 def _founding(record: Record, _body: Any, authority: Authority) -> str | None:
@@ -42,7 +43,7 @@ def _may_revoke(record: Record, _body: Any, authority: Authority) -> str | None:
         return None
     if record.author != record.subject:
         return "not_a_steward"
-    return None if authority.admitted(record.author) or authority.revoked(record.author) else "not_a_member"
+    return None if authority.known(record.author) or authority.revoked(record.author) else "not_known"
 
 
 def _may_vouch(record: Record, _body: Any, _authority: Authority) -> str | None:

@@ -78,13 +78,15 @@ class _Talk:
 
     answers: what it may still draw from this node. wanted: digests still to be pulled from it, most wanted first.
     start: the bucket at which its last listing was to start. following: where the next one should; it only rises until
-    the next round, so that a peer cannot draw summaries without end.
+    the next round, so that a peer cannot draw summaries without end. version: of the roster when the round began; if
+    it has risen since, what was refused on the way is worth another round at once.
     """
 
     answers: Allowance
     wanted: dict[bytes, None] = field(default_factory=dict)
     start: int = 0
     following: int | None = None
+    version: int = 0
 
 
 class Exchange:
@@ -152,7 +154,10 @@ class Exchange:
         return self._talks[peer]
 
     def _ask(self, peer: NodeId, start: int) -> Send:
-        self._talks[peer].start = start
+        talk = self._talks[peer]
+        talk.start = start
+        if start == 0:
+            talk.version = self._store.authority.version
         return Send(peer, Summary(self._store.buckets.digests(), start))
 
     # --- Messages -------------------------------------------------------------------------------------------------
@@ -219,12 +224,14 @@ class Exchange:
         return not self._store.is_stale(entry.key, entry.sequence, entry.digest)
 
     def _go_on(self, peer: NodeId, talk: _Talk) -> Sequence[Effect]:
-        """The next step of a talk: pull what is still wanted, or ask for the rest of the listing, or rest."""
+        """The next step of a talk: pull what is still wanted, ask for the rest of the listing, ask again, or rest."""
         if talk.wanted:
             digests = tuple(digest for digest, _ in zip(talk.wanted, range(BATCH_RECORDS_MAX), strict=False))
             return (Send(peer, Pull(digests)),)
         start, talk.following = talk.following, None
-        return () if start is None else (self._ask(peer, start),)
+        if start is not None:
+            return (self._ask(peer, start),)
+        return (self._ask(peer, 0),) if talk.version != self._store.authority.version else ()
 
     # --- Records --------------------------------------------------------------------------------------------------
 
@@ -301,6 +308,8 @@ class Exchange:
         return [*effects, *self._tell(news, None)]
 
     def _tell(self, news: Sequence[Held], source: NodeId | None) -> Iterator[Effect]:
+        if not news:
+            return
         peers = [peer for peer in self._peers() if peer != source]
         told: dict[NodeId, list[Record]] = {}
         for held in news:

@@ -162,8 +162,8 @@ def _data(service: Service) -> tuple[Route, ...]:
     async def add(_: web.Request, body: dict[str, Any]) -> Any:
         return await service.add_data(_data_fields(body))
 
-    async def groups(_: web.Request, __: dict[str, Any]) -> Any:
-        return {"groups": service.groups()}
+    async def groups(request: web.Request, _: dict[str, Any]) -> Any:
+        return {"groups": service.groups(request.query.get("of"))}
 
     async def alone(_: web.Request, body: dict[str, Any]) -> Any:
         return {"groups": await service.stand_alone(_text(body, "data"))}

@@ -15,7 +15,7 @@ from typing import Final
 
 from protocols.errors import LocalError
 from secured_node.data.errors import DataError
-from secured_node.work.frames import TEXT_CHARS_MAX, Failed, FrameError
+from secured_node.work.frames import Failed, FrameError, printable
 from secured_node.work.walls import WallsError
 
 _NAME_CHARS_MAX: Final = 80
@@ -51,7 +51,7 @@ def failed(error: BaseException) -> Failed:
         case _:
             reason = f"the task's code raised {_named(type(error).__name__)} ({_place(error)})"
             code, todo = "task", "tell the task's author; the error's own text may quote data and is not shown"
-    return Failed(code, _cut(reason), _cut(todo))
+    return Failed(code, printable(reason), printable(todo))
 
 
 def _place(error: BaseException) -> str:
@@ -65,7 +65,3 @@ def _place(error: BaseException) -> str:
 
 def _named(name: str) -> str:
     return name if len(name) <= _NAME_CHARS_MAX and name.isprintable() else "something without a proper name"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= TEXT_CHARS_MAX else text[: TEXT_CHARS_MAX - 1] + "…"

@@ -44,8 +44,8 @@ PROBES_MAX: Final = 100
 Round = Annotated[int, msgspec.Meta(ge=1, le=ROUNDS_MAX)]
 Rows = Annotated[int, msgspec.Meta(ge=0, le=ROWS_MAX)]
 Size = Annotated[int, msgspec.Meta(ge=1, le=VECTOR_BYTES_MAX)]
-Text = Annotated[str, msgspec.Meta(max_length=TEXT_CHARS_MAX)]
-Short = Annotated[str, msgspec.Meta(max_length=500)]
+Text = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00-\x1f\x7f-\x9f]*\Z", max_length=TEXT_CHARS_MAX)]
+"""Words for logs and terminals, so without control characters, which could forge lines or move a cursor."""
 Code = Annotated[str, msgspec.Meta(pattern=r"\A[a-z_]{1,32}\Z")]
 TaskName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9._-]{0,63}\Z")]
 AbsolutePath = Annotated[str, msgspec.Meta(pattern=r"\A/[^\x00]*\Z", max_length=PATH_CHARS_MAX)]
@@ -76,6 +76,12 @@ class Attached(Frame, frozen=True):
     """A packet with one sealed memfd beside it. size: of the memfd, in bytes."""
 
     size: Size
+
+
+def printable(text: str, chars_max: int = TEXT_CHARS_MAX) -> str:
+    """The text as a `Text`: without control characters, and cut."""
+    clean = "".join(character if character.isprintable() else "?" for character in text)
+    return clean if len(clean) <= chars_max else clean[: chars_max - 1] + "…"
 
 
 # --- orders: daemon to worker -----------------------------------------------------------------------------------------
@@ -157,10 +163,10 @@ class Walled(Frame, frozen=True):
 
     sandbox: Sandbox
     sufficient: bool
-    raised: Annotated[tuple[Short, ...], msgspec.Meta(max_length=LAYERS_MAX)]
-    failed: Annotated[dict[Short, Text], msgspec.Meta(max_length=LAYERS_MAX)]
-    open: Annotated[tuple[Short, ...], msgspec.Meta(max_length=PROBES_MAX)]
-    unproven: Annotated[tuple[Short, ...], msgspec.Meta(max_length=PROBES_MAX)]
+    raised: Annotated[tuple[Text, ...], msgspec.Meta(max_length=LAYERS_MAX)]
+    failed: Annotated[dict[Text, Text], msgspec.Meta(max_length=LAYERS_MAX)]
+    open: Annotated[tuple[Text, ...], msgspec.Meta(max_length=PROBES_MAX)]
+    unproven: Annotated[tuple[Text, ...], msgspec.Meta(max_length=PROBES_MAX)]
 
 
 class Checked(Attached, frozen=True):
@@ -243,13 +249,15 @@ class Frames:
         return tuple(self._by_kind.values())
 
     def encode(self, frame: Frame) -> bytes:
-        """The bytes of a frame. Raises `LocalError` for one of the other direction, or larger than its type allows."""
+        """The bytes of a frame. Raises `LocalError` for one that the other side would refuse."""
         row = self._by_kind.get(type(frame))
         if row is None:
             raise LocalError(f"{type(frame).__name__} is not a frame of this direction")
         data = bytes((VERSION, row.number)) + msgspec.msgpack.encode(frame)
-        if len(data) > row.bytes_max:
-            raise LocalError(f"{row.kind.__name__} of {len(data)} bytes; at most {row.bytes_max} may be sent")
+        try:
+            self.decode(data)  # fields are only checked here: a frame that the other side must refuse is our bug
+        except FrameError as error:
+            raise LocalError(f"{row.kind.__name__} cannot be sent: {error}") from None
         return data
 
     def decode(self, data: bytes) -> Frame:

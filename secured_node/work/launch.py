@@ -20,7 +20,7 @@ import structlog
 import secured_node
 from secured_node.work.channel import AsyncChannel
 from secured_node.work.errors import WorkerDied
-from secured_node.work.frames import TO_DAEMON, TO_WORKER, Ready, Sandbox
+from secured_node.work.frames import TO_DAEMON, TO_WORKER, Ready, Sandbox, printable
 
 log = structlog.get_logger()
 
@@ -166,7 +166,7 @@ class Child:
             async with asyncio.timeout(STOP_S):
                 await self._process.wait()
         except TimeoutError:
-            log.warning("worker did not end by itself", worker=self._process.pid)
+            log.warning("worker_killed", worker=self._process.pid)
         finally:
             if self._process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
@@ -193,15 +193,9 @@ class Child:
     def _log(self, line: bytes, number: int) -> None:
         if number > LINES_MAX:
             return
-        text = line.decode(errors="replace")[:LINE_CHARS_MAX]
-        log.info("worker says", worker=self._process.pid, line=printable(text))
+        log.info("worker_says", worker=self._process.pid, line=printable(line.decode(errors="replace"), LINE_CHARS_MAX))
         if number == LINES_MAX:
-            log.warning("worker says too much, the rest is dropped", worker=self._process.pid)
-
-
-def printable(text: str) -> str:
-    """Without control characters, which could forge lines or move a terminal's cursor."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+            log.warning("worker_says_too_much", worker=self._process.pid)
 
 
 def _ending(code: int) -> str:

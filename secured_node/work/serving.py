@@ -19,7 +19,7 @@ from secured_node.work import frames
 from secured_node.work.channel import Channel, Packet
 from secured_node.work.documents import Description, decode_document
 from secured_node.work.failures import WorkerError, failed
-from secured_node.work.frames import Frame, Sandbox
+from secured_node.work.frames import Frame, Sandbox, printable
 from secured_node.work.kept import Kept
 from secured_node.work.memfd import Part, seal
 from secured_node.work.surroundings import Voice, end_with
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 WITHOUT_JOB: Final = "without-job"
 """Scratch for checks, which keep nothing. Not 64 hexadecimal digits, so it is no job's."""
-_TEXT: Final = 500
-"""Characters of a layer's or an attempt's name in `Walled`."""
+_WHY_CHARS_MAX: Final = 500
+"""Of the reason why a layer failed: eight of them fit into a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def _walled(report: WallReport, sandbox: Sandbox) -> frames.Walled:
         sandbox,
         report.sufficient,
         tuple(sorted(report.raised)),
-        {str(layer): why[:_TEXT] for layer, why in sorted(report.failed.items())},
+        {str(layer): printable(why, _WHY_CHARS_MAX) for layer, why in sorted(report.failed.items())},
         report.still_open(),
         tuple(unproven),
     )

@@ -28,7 +28,7 @@ from secured_node.work.frames import (
     Vector,
     Walled,
 )
-from secured_node.work.launch import Worker, printable
+from secured_node.work.launch import Worker
 from secured_node.work.memfd import Part, seal
 
 LOCAL_S: Final = 3600.0
@@ -110,10 +110,10 @@ class Dialogue:
             raise await self._died("")
         if isinstance(packet.frame, Failed):
             await self.close()
-            reason, todo = printable(packet.frame.reason), printable(packet.frame.todo)
-            if packet.frame.code in PASSING:
-                raise WorkerDied(f"worker {self.process}: {reason}; {todo}")
-            raise JobFailed(reason, todo, packet.frame.code)
+            failure = packet.frame
+            if failure.code in PASSING:
+                raise WorkerDied(f"worker {self.process}: {failure.reason}; {failure.todo}")
+            raise JobFailed(failure.reason, failure.todo, failure.code)
         if not isinstance(packet.frame, kind):
             raise await self._died(f"it sent {type(packet.frame).__name__} where {kind.__name__} was due")
         return Answer(packet.frame, packet.attached)
@@ -176,7 +176,7 @@ class Session:
         await self._dialogue.order(Local(number, again), self._local_s)
         answer = await self._dialogue.answer(Vector, self._local_s)
         if answer.frame.round != number or answer.attached is None:
-            raise await self._wrong(f"round {answer.frame.round}", number)
+            raise await self._wrong_round(answer.frame.round, number)
         return np.frombuffer(answer.attached, np.uint8), answer.frame.bound
 
     async def apply(self, number: int, total: Payload) -> bool:
@@ -188,7 +188,7 @@ class Session:
         await self._dialogue.attach("sum", Apply, number, part=words, within_s=APPLY_S)
         answer = await self._dialogue.answer(Applied, APPLY_S)
         if answer.frame.round != number:
-            raise await self._wrong(f"round {answer.frame.round}", number)
+            raise await self._wrong_round(answer.frame.round, number)
         self.done = bool(answer.frame.done)
         return self.done
 
@@ -198,15 +198,16 @@ class Session:
         answer = await self._dialogue.answer(Finished, APPLY_S)
         content = memoryview(b"" if answer.attached is None else answer.attached)
         cut = answer.frame.document_bytes
+        await self._dialogue.close()
         try:
             document = decode_document(content[:cut], ResultDocument)
         except FrameError as error:
-            raise await self._wrong(str(error), 0) from None
+            raise WorkerDied(f"worker {self.process}: its result cannot be read ({error})") from None
         return JobResult(document.data, document.tables, bytes(content[cut:]), document.problem)
 
-    async def _wrong(self, what: str, number: int) -> WorkerDied:
+    async def _wrong_round(self, answered: int, number: int) -> WorkerDied:
         await self._dialogue.close()
-        return WorkerDied(f"worker {self.process}: it answered {what} where {number or 'a result'} was due")
+        return WorkerDied(f"worker {self.process}: it answered for round {answered} where {number} was due")
 
     async def close(self) -> None:
         """End the worker. Its kept integers stay, for the next one."""

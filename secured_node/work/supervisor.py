@@ -15,7 +15,18 @@ import structlog
 
 from secured_node.work.documents import DataReport, Description, decode_document, encode_document
 from secured_node.work.errors import JobFailed, WorkerDied, WorkError
-from secured_node.work.frames import Check, Checked, Forget, Forgotten, FrameError, Open, Opened, Try, Walled
+from secured_node.work.frames import (
+    PATH_CHARS_MAX,
+    Check,
+    Checked,
+    Forget,
+    Forgotten,
+    FrameError,
+    Open,
+    Opened,
+    Try,
+    Walled,
+)
 from secured_node.work.launch import ChildLauncher, Launcher, SocketLauncher, Worker
 from secured_node.work.session import LOCAL_S, Dialogue, JobResult, Session
 
@@ -119,7 +130,7 @@ class Supervisor:
         dialogue = await self._begin()
         try:
             description = encode_document(Description(schema, mapping))
-            await dialogue.attach("description", Check, path, part=description, within_s=WALLS_S)
+            await dialogue.attach("description", Check, _absolute(path), part=description, within_s=WALLS_S)
             walls: Walled = (await dialogue.answer(Walled, WALLS_S)).frame
             answer = await dialogue.answer(Checked, OPEN_S)
             try:
@@ -136,15 +147,15 @@ class Supervisor:
         """
         dialogue = await self._begin()
         try:
-            description = encode_document(Description(job.schema, job.mapping, job.parameters.decode()))
-            named = (job.job, job.task, job.path, job.members, job.word_bits, job.min_rows, job.rounds_max)
+            description = encode_document(Description(job.schema, job.mapping, _text(job.parameters)))
+            named = (job.job, job.task, _absolute(job.path), job.members, job.word_bits, job.min_rows, job.rounds_max)
             await dialogue.attach("description", Open, *named, part=description, within_s=WALLS_S)
             walls: Walled = (await dialogue.answer(Walled, WALLS_S)).frame
             opened: Opened = (await dialogue.answer(Opened, OPEN_S)).frame
         except BaseException:
             await self._end(dialogue)
             raise
-        log.info("worker opened", worker=dialogue.process, job=job.job, walls=walls.raised)
+        log.info("worker_opened", worker=dialogue.process, job=job.job, walls=walls.raised)
         return Session(dialogue, walls, opened, self._local_s)
 
     async def forget(self, job: str) -> None:
@@ -179,14 +190,14 @@ class Supervisor:
             try:
                 worker = await asyncio.shield(spare)
             except WorkerDied as death:
-                log.warning("spare worker died", reason=str(death))
+                log.warning("spare_worker_died", reason=str(death))
             except asyncio.CancelledError:
                 self._give_back(spare)
                 raise
             else:
                 if worker.alive:
                     return worker
-                log.warning("spare worker died", reason=await worker.stop())
+                log.warning("spare_worker_died", reason=await worker.stop())
         return await self._launcher.launch()
 
     def _give_back(self, spare: asyncio.Task[Worker]) -> None:
@@ -202,6 +213,19 @@ class Supervisor:
         self._refill = None
         if self._keeps_spare and self._spare is None:
             self._spare = asyncio.get_running_loop().create_task(self._launcher.launch())
+
+
+def _text(parameters: bytes) -> str:
+    try:
+        return parameters.decode()
+    except UnicodeDecodeError:
+        raise JobFailed("the job's parameters are not UTF-8 text", "submit it with a JSON object", "data") from None
+
+
+def _absolute(path: str | None) -> str | None:
+    if path is not None and (not path.startswith("/") or len(path) > PATH_CHARS_MAX or not path.isprintable()):
+        raise JobFailed("the data set's path must begin at /, be short and printable", "name it so", "data")
+    return path
 
 
 async def _discard(spare: asyncio.Task[Worker]) -> None:

@@ -37,6 +37,7 @@ PRELOADED: Final = (
     "secured_node.work.computation",
     "secured_node.data.sources.csv",
     "secured_node.data.sources.parquet",
+    "pyarrow.compute",
 )
 """What takes long to import and holds no data: had before an order comes, it is not waited for afterwards."""
 

@@ -58,4 +58,4 @@ def _take_socket(descriptor: int) -> socket.socket:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    os._exit(main())  # at once: an interpreter full of libraries takes long to take itself apart

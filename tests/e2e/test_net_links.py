@@ -306,6 +306,7 @@ async def test_clock_skew(ahead_s: float) -> None:
                 assert not a.skews
                 assert not b.skews
             else:
+                await until(lambda: a.skews and b.skews)
                 assert abs(a.skews[0][1] - ahead_s) < 5
                 assert abs(b.skews[0][1] + ahead_s) < 5
             b.links.send(a.node, small())  # reported, and nothing else

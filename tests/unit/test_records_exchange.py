@@ -115,16 +115,16 @@ def universe(draw: st.DrawFn) -> list[Record]:
 
 
 def agreed(one: Site) -> set[bytes]:
-    """What must be the same everywhere: all but farewells of nodes whose votes were cut.
+    """What must be the same everywhere: all but farewells of nodes for which nobody speaks any more.
 
-    These are never let fall, so that they hold should the node be admitted again, and nobody takes them anew.
+    These are never let fall, so that they hold should somebody speak for the node again, and nobody takes them anew.
     """
     return {
         held.digest
         for held in one.store.find()
         if held.record.kind != REVOCATION
         or held.record.author != held.record.subject
-        or one.roster.admitted(held.record.author)
+        or one.roster.known(held.record.author)
     }
 
 
