@@ -234,11 +234,10 @@ class _NetEvents:
         self._hub._driver.received(peer, message, payload)
 
     def on_up(self, peer: NodeId) -> None:
-        log.info("link_up", peer=peer)
         self._hub._driver.link_up(peer)
 
     def on_down(self, peer: NodeId, reason: str) -> None:
-        log.info("link_down", peer=peer, reason=reason)
+        """The links log it; asks to a peer that is gone are dropped there."""
 
     def on_progress(self, peer: NodeId) -> None:
         self._hub._driver.progressed(peer)

@@ -58,7 +58,7 @@ from protocols.message import DIGEST_BYTES, Message
 from protocols.records.record import sign_record
 from protocols.secagg.attempt import Token, Vector
 from protocols.secagg.effects import Evidence, Paused, Resumed, RoundDone, RoundFailed, Signed
-from protocols.secagg.messages import Ask, Certificate, Offer, Vote
+from protocols.secagg.messages import MEMBERS_MAX, Ask, Certificate, Offer, Vote
 from protocols.secagg.round import Round
 from protocols.secagg.signing import RoundId, first_history
 
@@ -312,7 +312,7 @@ class Job:
         self.round = Round(cohort, place, site.identity, site.draw, entered=restored.entered, signed=restored.signed)
         effects: list[Effect] = [Persist(Joined(self.job, digest))] if restored.cohort is None else []
         effects += [*self._move(Step.COHORT), Advance(self.job, self.rounds_done, None)]
-        return effects + self._after(self.round.start(now), now)
+        return effects + self._after(self._start_round(self.round, now), now)
 
     def _follow(self, digest: bytes, body: CohortBody, now: float) -> list[Effect]:
         """Not a member: read along if this hub may, else there is nothing more to do here."""
@@ -327,9 +327,9 @@ class Job:
     # -- running -------------------------------------------------------------------------------------------------
 
     def _received(self, event: Received, now: float) -> list[Effect]:
-        if self.body is None:
-            return []
         sender, number = event.sender, getattr(event.message, "round", 0)
+        if self.body is None:
+            return self._ahead(event, number, now)
         if sender not in self.body.members and not self._may_read(sender):
             return [Refused(sender, "not_a_reader", f"{sender} has no part in the job")]
         if self._follower is not None:
@@ -345,8 +345,8 @@ class Job:
     def _ahead(self, event: Received, number: int, now: float) -> list[Effect]:
         """A member is in a later round. Its offer for the very next one is kept until this hub is there, too."""
         current = self.round.place.number if self.round is not None else 0
-        if number == current + 1:
-            if isinstance(event.message, Offer):
+        if number == current + 1 or self.body is None:
+            if isinstance(event.message, Offer) and (event.sender in self._early or len(self._early) < MEMBERS_MAX):
                 self._early[event.sender] = event
             return []
         return self._limited(now, (event.sender, number), Send(event.sender, self._ask_for(current)))
@@ -437,10 +437,14 @@ class Job:
         self.rounds_done, self._history = effect.round, effect.history
         place = RoundId(effect.round + 1, effect.history)
         self.round = Round(self.round.cohort, place, self._site.identity, self._site.draw)
+        return [Advance(self.job, effect.round, effect.total), *self._start_round(self.round, now)]
+
+    def _start_round(self, started: Round, now: float) -> list[Effect]:
+        """Begin a round, with the offers that came before this hub was there."""
         early, self._early = [*self._early.values()], {}
-        effects: list[Effect] = [Advance(self.job, effect.round, effect.total), *self.round.start(now)]
+        effects = started.start(now)
         for event in early:
-            effects += self.round.handle(event, now)
+            effects += started.handle(event, now)
         return effects
 
     # -- ending --------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from protocols.identity import Identity
 from protocols.message import Message, Payload
 from protocols.secagg.cohort import Cohort
 from protocols.secagg.effects import Evidence
-from protocols.secagg.layout import CHECK_BITS, Layout
+from protocols.secagg.layout import CHECK_BITS, SHORT_BYTES_MAX, Layout
 from protocols.secagg.mask import add_segments, is_clean, masked, pair_masks, segment_digest
 from protocols.secagg.messages import Offer, Root, Segment, Sum, SumWords
 from protocols.secagg.signing import UNSIGNED, RoundId, next_history, sign
@@ -92,6 +92,7 @@ class Attempt:
         self._part: _Part | None = None
         self._started: set[Token] = set()
         self._checking: dict[Token, Payload] = {}
+        self._early_segments: dict[int, tuple[Segment, Payload]] = {}
         self._early_words: dict[int, tuple[Payload, bytes]] = {}
         self._blamed: list[Sum] = []
         self._sent = False
@@ -125,7 +126,7 @@ class Attempt:
             case Offer():
                 effects += self.transcript.add_offer(message)
             case Root():
-                effects += self.transcript.add_root(message)
+                effects += [*self.transcript.add_root(message), *self._take_early()]
             case Sum():
                 effects += self.transcript.add_sum(message)
             case Segment() if payload is not None:
@@ -141,10 +142,24 @@ class Attempt:
         if author is None:
             raise PeerError("not_a_member", f"{message.author} is not in the cohort")
         if author not in seen.roots:
-            raise EarlyError(f"no root of {message.author} is here")
+            return self._keep_early(author, message, payload)
         seen.check_size(message, payload.nbytes)
         known = (author, message.segment) in seen.inputs
         return [] if known else self._check("input", (author, message.segment), payload)
+
+    def _keep_early(self, author: int, message: Segment, payload: Payload) -> list[Effect]:
+        """A short vector may overtake its root, as they travel on different streams: it waits, one for each author."""
+        if message.segment != 0 or payload.nbytes * self.cohort.size > SHORT_BYTES_MAX:
+            raise EarlyError(f"no root of {message.author} is here")
+        self._early_segments.setdefault(author, (message, payload))
+        return []
+
+    def _take_early(self) -> list[Effect]:
+        effects: list[Effect] = []
+        for author in [a for a in self._early_segments if a in self.transcript.roots]:
+            message, payload = self._early_segments.pop(author)
+            effects += self._take_segment(message, payload)
+        return effects
 
     def _take_words(self, message: SumWords, payload: Payload) -> list[Effect]:
         seen = self.transcript
@@ -183,8 +198,11 @@ class Attempt:
     def expects_segment(self, message: Segment, size: int) -> bool:
         """Whether a masked segment is of use here. Raises `PeerError` if it does not fit the vector."""
         seen, author = self.transcript, self.cohort.index(message.author)
-        if author is None or author not in seen.roots or (author, message.segment) in seen.inputs:
+        if author is None or (author, message.segment) in seen.inputs:
             return False
+        if author not in seen.roots:
+            short = message.segment == 0 and size * self.cohort.size <= SHORT_BYTES_MAX
+            return self.live and short and author not in self._early_segments
         seen.check_size(message, size)
         held = self.live and message.segment in seen.layout.held_by(self.me)
         return seen.layout.short or held or message.segment in seen.disputed

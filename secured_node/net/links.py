@@ -54,7 +54,7 @@ class Links:
         for node in self._neighbours.keys() - members:
             self.cut(node)
         for node in members:
-            self._neighbour(node)
+            self._neighbour(node, called=False)
 
     def cut(self, node: NodeId) -> None:
         """The node is not a member any more: nothing it sends is delivered from now on, and its link is closed."""
@@ -105,7 +105,7 @@ class Links:
             await stream.close(Closing.VIOLATION)
 
     async def _serve_control(self, peer: NodeId, control: Stream, heard: Heard) -> None:
-        neighbour = self._neighbour(peer)
+        neighbour = self._neighbour(peer, called=True)
         refusal = await neighbour.judge_caller()
         if refusal is not None:
             raise LinkEnd(refusal)
@@ -120,7 +120,7 @@ class Links:
         finally:
             del self._halves[peer, heard.link]
         try:
-            await self._neighbour(peer).adopt(Called(control, bulk, heard), dialled=False).over
+            await self._neighbour(peer, called=True).adopt(Called(control, bulk, heard), dialled=False).over
         finally:
             over.cancel()
 
@@ -135,7 +135,7 @@ class Links:
         half.set_result((bulk, over))
         await asyncio.wait((over,))
 
-    def _neighbour(self, node: NodeId) -> Neighbour:
+    def _neighbour(self, node: NodeId, *, called: bool) -> Neighbour:
         """The neighbour; a new one if it is a member. Raises `LinkEnd` if it is none, or everything is ending."""
         if self._stopped or not self._events.allowed(node):
             raise LinkEnd(Closing.STOPPED if self._stopped else Closing.REVOKED)
@@ -143,7 +143,7 @@ class Links:
         if neighbour is None:
             neighbour = Neighbour(self._own, node, self._dial, self._events)
             self._neighbours[node] = neighbour
-            neighbour.start()
+            neighbour.start(called=called)
         return neighbour
 
     async def _dial(self, node: NodeId) -> Called:

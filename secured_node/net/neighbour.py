@@ -49,6 +49,7 @@ class Neighbour:
         self.peer = peer
         self.link: Link | None = None
         self._lower = own < peer
+        self._patience_s = 0.0 if self._lower else limits.DIAL_DELAY_S
         self._dial = dial
         self._events = events
         self._outbox = Outbox()
@@ -66,9 +67,10 @@ class Neighbour:
         self._skew_s: float | None = None
         self._bytes = (0, 0)
 
-    def start(self) -> None:
-        """Begin to call."""
-        self._keeping = asyncio.create_task(self._keep_linked())
+    def start(self, *, called: bool) -> None:
+        """Begin to call. called: the peer was first; it gets the higher node's share of patience."""
+        wait_s = limits.DIAL_DELAY_S if called else self._patience_s
+        self._keeping = asyncio.create_task(self._keep_linked(wait_s))
 
     async def stop(self, code: Closing) -> None:
         """Cut the link at once, call no more; returns when everything is closed."""
@@ -184,9 +186,8 @@ class Neighbour:
         self._outbox.clear()
         self._inbox.clear()
 
-    async def _keep_linked(self) -> None:
-        patience_s = 0.0 if self._lower else limits.DIAL_DELAY_S
-        wait_s, failures = patience_s, 0
+    async def _keep_linked(self, wait_s: float) -> None:
+        failures = 0
         while True:
             if not await self._linked_within(wait_s):
                 self._calling = asyncio.create_task(self._call())
@@ -197,7 +198,7 @@ class Neighbour:
             linked_at = self._loop.time()
             await self._unlinked.wait()
             failures = 0 if self._loop.time() - linked_at > limits.STABLE_S else failures + 1
-            wait_s = patience_s + (backoff_s(failures) if failures else 0.0)
+            wait_s = self._patience_s + (backoff_s(failures) if failures else 0.0)
 
     async def _linked_within(self, wait_s: float) -> bool:
         if not self._linked.is_set():

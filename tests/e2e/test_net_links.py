@@ -242,6 +242,7 @@ async def test_silence_is_noticed_by_both_sides(monkeypatch: pytest.MonkeyPatch)
     async with federation(2, monkeypatch, linked=False) as (a, b):
         cable = await Cable().lay(b.port)
         a.members[b.node] = Contact(b.contact.certificate, (f"127.0.0.1:{cable.port}",))
+        b.members[a.node] = Contact(a.contact.certificate)
         a.links.refresh()
         await until(lambda: a.up(b) and b.up(a))
         await asyncio.sleep(0.5)

@@ -342,3 +342,15 @@ def test_cohort_equivocation_a_hub_takes_part_in_one_cohort_per_job_for_ever() -
         joined = [f for f in federation.world.hosts[node_id].disk if isinstance(f, Joined) and f.job == job]
         assert len(joined) <= 1
     assert any(federation.hub(i).node.store.forks() for i in range(4))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_network_without_loss_needs_no_asking_whatever_overtakes_what(seed: int) -> None:
+    """An offer that came before its round, or a short vector before its root, once cost a second each."""
+    from protocols.secagg.messages import Ask
+
+    federation = Federation(4, seed, Faults((0.0001, 0.05)), rounds=10)
+    federation.boot()
+    job = federation.submit(members=FOUR)
+    assert federation.run_until(job, State.DONE, seconds=10)
+    assert not [m for _, _, _, m in federation.world.sent if isinstance(m, Ask)]
