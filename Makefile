@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 JOBS ?= auto
 
-.PHONY: help setup test lint clean
+.PHONY: help setup demo test lint bench soak clean
 help:            ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -15,6 +15,9 @@ $(STAMP): pyproject.toml requirements/constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt -e '.[test,lint]'
 	@touch $@
 
+demo: $(STAMP)   ## four hospitals' daemons fit one model on real patients (DATA=folder for the heart disease files)
+	$(BIN)/python -m demo
+
 test: $(STAMP)   ## unit, property and end-to-end tests
 	$(BIN)/pytest -n $(JOBS) -m 'not soak'
 
@@ -22,6 +25,12 @@ lint: $(STAMP)   ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(STAMP)  ## bytes, processor time, wall time and memory of real daemons, one JSON object a line
+	$(BIN)/python -m benchmarks.federation
+
+soak: $(STAMP)   ## the long tests
+	$(BIN)/pytest -n $(JOBS) -m soak
 
 clean:           ## remove what make made
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from rich.table import Table
 
 from demo import hospitals, referee
 from demo.hospitals import Study
-from demo.hubs import Hub, join, wait_until
+from demo.hubs import Hub, join, stop_all, wait_until
 
 FOLDER: Final = Path(".demo")
 TRIES: Final = 3
@@ -83,20 +84,28 @@ class Demo:
     def wait_linked(self, hubs: list[Hub]) -> None:
         """Wait until every hub has a link to every other."""
         for hub in hubs:
-            wait_until(lambda h=hub: h.ask("GET", "/v1/status")["links_up"] >= len(hubs) - 1, f"{hub.name} has no links")
+            wait_until(partial(hub.linked, len(hubs) - 1), f"{hub.name} has no links")
 
     def register(self, hub: Hub) -> None:
         """A hospital's data manager registers its table, read by its own walled-in worker."""
         mapping = self.study.mapping
         body = {"path": str(self.files[hub.name].resolve()), "schema": self.study.schema, "mapping": mapping}
         added = hub.ask("POST", "/v1/data", body)
-        self.say(f"[bold]{hub.name}[/bold] has {added['rows']} patients; the others are told: about {added['published_rows']}")
+        self.say(
+            f"[bold]{hub.name}[/bold] has {added['rows']} patients; others are told: about {added['published_rows']}"
+        )
 
     def submit(self, task: str, parameters: dict[str, Any], members: list[Hub]) -> str:
         """The first hospital's researchers propose a job."""
         names = [hub.name for hub in members]
         size = max(3, len(names))
-        body = {"task": task, "parameters": parameters, "data": self.study.name, "purpose": PURPOSE, "members": names}
+        body: dict[str, Any] = {
+            "task": task,
+            "parameters": parameters,
+            "data": self.study.name,
+            "purpose": PURPOSE,
+            "members": names,
+        }
         body |= {"min_nodes": size, "max_nodes": size, "rounds_max": 100, "collect_s": 120.0}
         job: str = members[0].ask("POST", "/v1/jobs", body)["job"]
         return job
@@ -110,7 +119,7 @@ class Demo:
             job = self.submit("glm", parameters, self.hubs)
             if self._kill_in_the_middle(job, victim):
                 break
-            wait_until(lambda j=job: self.hubs[0].job(j)["state"] == "done", "the job does not end", 60)
+            wait_until(partial(self._ended, job), "the job does not end", 60)
         else:
             raise RuntimeError("the job was always over before the kill")
         self._come_back(job, victim)
@@ -169,9 +178,12 @@ class Demo:
             shown.add_row(term, f"{f:.9g}", f"{p:.9g}", f"{f - p:.1e}", f"{e:.6g}", f"{pe:.6g}")
         self.console.print(shown)
         self.report["coefficients"] = {
-            term: {"federated": float(f), "pooled": float(p)} for term, f, p in zip(table, federated, pooled, strict=True)
+            term: {"federated": float(f), "pooled": float(p)}
+            for term, f, p in zip(table, federated, pooled, strict=True)
         }
-        worst = max(referee.max_relative_difference(federated, pooled), referee.max_relative_difference(errors, pooled_errors))
+        worst = max(
+            referee.max_relative_difference(federated, pooled), referee.max_relative_difference(errors, pooled_errors)
+        )
         self.report["max_relative_difference"] = worst
         self._aucs(federated, pooled)
 
@@ -204,7 +216,7 @@ class Demo:
         self.say(f"a job with all five is refused: {ended['reason'].partition(': ')[2] or ended['reason']}")
         hub.ask("POST", "/v1/groups/alone", {"data": self.study.name})
         self.say("its data manager chooses to stand alone, knowing that")
-        wait_until(lambda: self._stands_alone(), "the choice is not known")
+        wait_until(self._stands_alone, "the choice is not known")
         job = self.submit("summary", parameters, self.hubs)
         done = wait_until(lambda: self._ended(job), "the job does not end", 60)
         self.report["fifth_takes_part"] = done["state"] == "done"
@@ -215,7 +227,9 @@ class Demo:
 
     def _stands_alone(self) -> bool:
         everywhere = [hub.ask("GET", "/v1/groups?of=fifth")["groups"] for hub in self.hubs]
-        return all(any(g["data"] == self.study.name and g["standing"] == "alone" for g in groups) for groups in everywhere)
+        return all(
+            any(g["data"] == self.study.name and g["standing"] == "alone" for g in groups) for groups in everywhere
+        )
 
     def _ended(self, job: str) -> Any:
         shown = self.hubs[0].job(job)
@@ -233,8 +247,7 @@ class Demo:
             self.compare(self.model())
             self.fifth()
         finally:
-            for hub in self.hubs:
-                hub.stop()
+            stop_all(self.hubs)
         self.report["wall_s"] = round(time.monotonic() - self.started, 1)
         (self.folder / "report.json").write_text(json.dumps(self.report, indent=2) + "\n")
         self.say(f"report: {self.folder / 'report.json'}")

@@ -104,7 +104,10 @@ def _with_intercept(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 HEART_FILES: Final = {"cleveland": "cleveland", "budapest": "hungarian", "zurich": "switzerland", "longbeach": "va"}
-HEART_COLUMNS: Final = "age sex cp trestbps chol fbs restecg thalach exang oldpeak slope ca thal num".split()
+HEART_COLUMNS: Final = (
+    *("age", "sex", "cp", "trestbps", "chol", "fbs", "restecg", "thalach"),
+    *("exang", "oldpeak", "slope", "ca", "thal", "num"),
+)
 HEART_USED: Final = ("age", "sex", "cp", "thalach", "exang", "oldpeak", "num")
 HEART_SCHEMA: Final = """
 name = "heart-disease"

@@ -18,6 +18,8 @@ from secured_node.cli.common import CommandError, ask
 
 START_S: Final = 30.0
 """A busy machine may take so long to start a daemon."""
+STOP_S: Final = 20.0
+"""A daemon ends its links and workers first."""
 PROGRAM: Final = (sys.executable, "-m", "secured_node")
 
 
@@ -96,13 +98,18 @@ class Hub:
             self.process.kill()
             self.process.wait()
 
+    def end(self) -> None:
+        """Ask the daemon to stop, as systemd would."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+
     def stop(self) -> None:
-        """Stop the daemon as systemd would; kill it if it does not end."""
-        if self.process is None or self.process.poll() is not None:
+        """Stop the daemon; kill it if it does not end."""
+        self.end()
+        if self.process is None:
             return
-        self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(15)
+            self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -113,6 +120,10 @@ class Hub:
         """Bytes sent to other hubs since the daemon started."""
         return sum(link["sent_bytes"] for link in self.ask("GET", "/v1/status")["links"])
 
+    def linked(self, others: int) -> bool:
+        """Whether it has links to so many others."""
+        return bool(self.ask("GET", "/v1/status")["links_up"] >= others)
+
     def job(self, job: str) -> dict[str, Any]:
         """How a job stands here."""
         shown: dict[str, Any] = self.ask("GET", f"/v1/jobs/{job}")
@@ -121,6 +132,14 @@ class Hub:
     def knows(self, job: str) -> bool:
         """Whether the job's record arrived."""
         return any(known["job"] == job for known in self.ask("GET", "/v1/jobs")["jobs"])
+
+
+def stop_all(hubs: list[Hub]) -> None:
+    """Stop daemons, all at the same time."""
+    for hub in hubs:
+        hub.end()
+    for hub in hubs:
+        hub.stop()
 
 
 def join(founder: Hub, newcomer: Hub) -> list[str]:

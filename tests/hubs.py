@@ -15,11 +15,11 @@ from protocols.job.events import Decide, Moved, Say
 from protocols.job.job import Job
 from protocols.job.kinds import JOB, Answer, DataRef, JobSpec
 from protocols.job.life import State
+from protocols.kinds import KINDS
 from protocols.membership.acts import admit, describe
 from protocols.membership.bodies import Node as NodeBody
 from protocols.membership.charter import Charter, Steward, found
 from protocols.membership.store import open_store
-from protocols.kinds import KINDS
 from protocols.message import Message, Payload
 from protocols.node import ForJob
 from protocols.records.events import Publish
@@ -90,7 +90,7 @@ class Federation:
     def _make(self, i: int, disk: list[object]) -> tuple[Core, Callable[[float], Sequence[Effect]]]:
         draw = self.world.draw(f"{i}/{self.world.hosts[self.nodes[i]].life}")
         worker = self.workers[i]
-        hub = Hub(self.identities[i], self.charter, draw, worker, lambda job: self.policies[i](job), disk)
+        hub = Hub(self.identities[i], self.charter, draw, worker, self.policies[i], disk)
         return hub, hub.start
 
     def boot(self) -> None:

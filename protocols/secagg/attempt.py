@@ -29,7 +29,7 @@ from protocols.identity import Identity
 from protocols.message import Message, Payload
 from protocols.secagg.cohort import Cohort
 from protocols.secagg.effects import Evidence
-from protocols.secagg.layout import CHECK_BITS, SHORT_BYTES_MAX, Layout
+from protocols.secagg.layout import CHECK_BITS, Layout
 from protocols.secagg.mask import add_segments, is_clean, masked, pair_masks, segment_digest
 from protocols.secagg.messages import Offer, Root, Segment, Sum, SumWords
 from protocols.secagg.signing import UNSIGNED, RoundId, next_history, sign
@@ -92,7 +92,7 @@ class Attempt:
         self._part: _Part | None = None
         self._started: set[Token] = set()
         self._checking: dict[Token, Payload] = {}
-        self._early_segments: dict[int, tuple[Segment, Payload]] = {}
+        self._early_segments: dict[tuple[int, int], tuple[Segment, Payload]] = {}
         self._early_words: dict[int, tuple[Payload, bytes]] = {}
         self._blamed: list[Sum] = []
         self._sent = False
@@ -148,16 +148,29 @@ class Attempt:
         return [] if known else self._check("input", (author, message.segment), payload)
 
     def _keep_early(self, author: int, message: Segment, payload: Payload) -> list[Effect]:
-        """A short vector may overtake its root, as they travel on different streams: it waits, one for each author."""
-        if message.segment != 0 or payload.nbytes * self.cohort.size > SHORT_BYTES_MAX:
+        """A segment may overtake its root, as they travel on different streams: what this node holds anyway waits."""
+        if not self._fits_own(message, payload.nbytes):
             raise EarlyError(f"no root of {message.author} is here")
-        self._early_segments.setdefault(author, (message, payload))
+        self._early_segments.setdefault((author, message.segment), (message, payload))
         return []
+
+    def _fits_own(self, message: Segment, size: int) -> bool:
+        """Whether a segment is one that this node will hold, if the others' vectors have the length of its own."""
+        if not self.live:
+            return False
+        layout = self._own_layout()
+        held = message.segment < layout.segments and self.me in layout.holders_of(message.segment)
+        return held and size == layout.segment_bytes(message.segment)
+
+    def _own_layout(self) -> Layout:
+        cohort = self.cohort
+        words = (self._mine().vector.words.nbytes * 8 + CHECK_BITS) // cohort.word_bits
+        return Layout(cohort.size, cohort.holders, words, cohort.word_bits)
 
     def _take_early(self) -> list[Effect]:
         effects: list[Effect] = []
-        for author in [a for a in self._early_segments if a in self.transcript.roots]:
-            message, payload = self._early_segments.pop(author)
+        for key in [k for k in self._early_segments if k[0] in self.transcript.roots]:
+            message, payload = self._early_segments.pop(key)
             effects += self._take_segment(message, payload)
         return effects
 
@@ -201,8 +214,7 @@ class Attempt:
         if author is None or (author, message.segment) in seen.inputs:
             return False
         if author not in seen.roots:
-            short = message.segment == 0 and size * self.cohort.size <= SHORT_BYTES_MAX
-            return self.live and short and author not in self._early_segments
+            return (author, message.segment) not in self._early_segments and self._fits_own(message, size)
         seen.check_size(message, size)
         held = self.live and message.segment in seen.layout.held_by(self.me)
         return seen.layout.short or held or message.segment in seen.disputed
@@ -259,9 +271,7 @@ class Attempt:
 
     def _mask_work(self) -> Callable[[], Any]:
         cohort, seen, part = self.cohort, self.transcript, self._mine()
-        vector = part.vector.words
-        words = (vector.nbytes * 8 + CHECK_BITS) // cohort.word_bits
-        layout = Layout(cohort.size, cohort.holders, words, cohort.word_bits)
+        vector, layout = part.vector.words, self._own_layout()
         keys = [seen.offers[i].key for i in range(cohort.size)]
         masks = pair_masks(cohort, self.me, part.private, keys, seen.fixed_context)
         return lambda: (layout, *masked(vector, layout, masks, cohort.suite))

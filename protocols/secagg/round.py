@@ -67,6 +67,8 @@ ASK_AFTER_S_MAX: Final = 8.0
 """The interval doubles up to here."""
 ANSWER_AGAIN_S: Final = 0.5
 """A peer gets the same item at most this often: below every asker's interval, so only abuse notices."""
+BULK_AGAIN_S: Final = 5.0
+"""And the same bulk at most this often: it may still be under way on a slow link, or in a queue."""
 PATIENCE_ASKS: Final = 2
 """After so many asks in vain, a silent holder's segments are settled from their inputs."""
 PAUSE_AFTER_S: Final = 600.0
@@ -114,7 +116,7 @@ class Round:
         self._asked = 0
         self._ask_at = self._progress_at = self._advanced_at = float("-inf")
         self._best = self._held = 0
-        self._answered: dict[object, float] = {}
+        self._answered: dict[tuple[NodeId, Message, bool], float] = {}
         if signed is not None:
             self._restore(signed)
 
@@ -201,7 +203,14 @@ class Round:
             pass
         except PeerError as error:
             effects.append(Refused(sender, error.code, error.detail))
-        return effects + self._follow(now)
+        return self._remember(effects + self._follow(now), now)
+
+    def _remember(self, effects: list[Effect], now: float) -> list[Effect]:
+        """Bulk that is on its way to a peer is not sent again for a while, though the peer may ask already."""
+        for effect in effects:
+            if isinstance(effect, Send) and effect.payload is not None:
+                self._answered[effect.to, effect.message, False] = now
+        return effects
 
     def _serve(self, event: Event, now: float) -> list[Effect]:
         """The round is done here: whoever still speaks of it gets the certificate, and the sum if it asks."""
@@ -292,6 +301,7 @@ class Round:
         """A link to a member: say again what it may have missed, ask for what is missing."""
         if self.cohort.index(peer) is None:
             return []
+        self._answered = {key: at for key, at in self._answered.items() if key[0] != peer}
         effects = self._resume(now) if peer in self.missing else []
         own: list[Message] = []
         if self._signed is not None:
@@ -319,7 +329,8 @@ class Round:
     def _tell(self, peer: NodeId, message: Message, now: float, payload: Payload | None = None) -> list[Effect]:
         """Send something again, unless the peer got it a moment ago."""
         key = (peer, message, payload is None)
-        if now - self._answered.get(key, float("-inf")) < ANSWER_AGAIN_S:
+        pause = ANSWER_AGAIN_S if payload is None else BULK_AGAIN_S
+        if now - self._answered.get(key, float("-inf")) < pause:
             return []
         self._answered[key] = now
         return [Send(peer, message, payload)]

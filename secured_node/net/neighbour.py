@@ -146,9 +146,10 @@ class Neighbour:
         return link
 
     async def _live(self, link: Link, called: Called) -> None:
-        async with self._turn:  # the boxes are one link's at a time
-            if not link.closed:
-                await self._serve(link, called)
+        if not link.closed:
+            async with self._turn:  # the boxes are one link's at a time; the one before has been cut
+                if not link.closed:
+                    await self._serve(link, called)
         self._drop(link)
         await link.close()
 

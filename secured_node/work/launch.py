@@ -13,14 +13,14 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import structlog
 
 import secured_node
 from secured_node.work.channel import AsyncChannel
 from secured_node.work.errors import WorkerDied
-from secured_node.work.frames import TO_DAEMON, TO_WORKER, Ready, Sandbox, printable
+from secured_node.work.frames import TO_DAEMON, TO_WORKER, FrameError, Ready, Sandbox, printable
 
 log = structlog.get_logger()
 
@@ -33,7 +33,6 @@ LINE_CHARS_MAX: Final = 500
 """Of a line of a worker's standard error; its own sentences are shorter."""
 LINES_MAX: Final = 200
 """Lines of one worker that are logged; an honest one says a few. The rest is read and dropped."""
-_READ_BYTES: Final = 4096
 _KEPT_VARIABLES: Final = ("LD_LIBRARY_PATH", "TZ")
 """What a worker needs of its parent's environment, where it is set: libraries in unusual places, the site's clock."""
 
@@ -110,7 +109,8 @@ class ChildLauncher:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with theirs:
-                process = await asyncio.create_subprocess_exec(
+                _, child = await asyncio.get_running_loop().subprocess_exec(
+                    Child,
                     *self._command,
                     stdin=theirs.fileno(),
                     stdout=asyncio.subprocess.DEVNULL,
@@ -125,7 +125,7 @@ class ChildLauncher:
         except BaseException:
             ours.close()
             raise
-        return await _ready(ours, Child(process))
+        return await _ready(ours, child)
 
 
 def _environment() -> dict[str, str]:
@@ -146,6 +146,8 @@ async def _ready(connected: socket.socket, child: Child | None) -> Worker:
             raise WorkerDied(f"the worker did not get ready: {await worker.stop()}")
     except TimeoutError:
         raise WorkerDied(f"the worker was not ready after {READY_S:g} s: {await worker.stop()}") from None
+    except (OSError, FrameError) as error:
+        raise WorkerDied(f"the worker did not get ready ({error}): {await worker.stop()}") from None
     except BaseException:
         await worker.stop()
         raise
@@ -153,49 +155,52 @@ async def _ready(connected: socket.socket, child: Child | None) -> Worker:
     return worker
 
 
-class Child:
-    """A child process: what it says is logged, and it is ended by its number."""
+class Child(asyncio.SubprocessProtocol):
+    """A child process: what it says on standard error is logged, and it is ended by its number."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._relay = asyncio.get_running_loop().create_task(self._log_lines())
+    def __init__(self) -> None:
+        self._gone = asyncio.get_running_loop().create_future()
+        self._line = b""
+        self._lines = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It runs."""
+        self._transport = cast(asyncio.SubprocessTransport, transport)
+
+    def pipe_data_received(self, fd: int, data: bytes | str) -> None:
+        """It says something. A line without end is cut, not collected."""
+        *whole, rest = (self._line + cast(bytes, data)).split(b"\n")
+        for line in whole:
+            self._log(line)
+        self._line = rest[: 4 * LINE_CHARS_MAX]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has ended, and all that it said was read."""
+        if self._line:
+            self._log(self._line)
+        self._transport.close()
+        self._gone.set_result(self._transport.get_returncode())
 
     async def stop(self) -> str:
         """Wait for its end, kill it if it does not come by itself; how it ended, in words."""
         try:
             async with asyncio.timeout(STOP_S):
-                await self._process.wait()
+                await asyncio.shield(self._gone)
         except TimeoutError:
-            log.warning("worker_killed", worker=self._process.pid)
+            log.warning("worker_killed", worker=self._transport.get_pid())
         finally:
-            if self._process.returncode is None:
+            if not self._gone.done():
                 with contextlib.suppress(ProcessLookupError):
-                    self._process.kill()
-        code = await self._process.wait()
-        await self._relay
-        return _ending(code)
+                    self._transport.kill()
+        return _ending(await asyncio.shield(self._gone))
 
-    async def _log_lines(self) -> None:
-        """Log its standard error line by line, until it ends."""
-        stream = self._process.stderr
-        if stream is None:
-            return
-        lines, rest = 0, b""
-        while data := await stream.read(_READ_BYTES):
-            *whole, rest = (rest + data).split(b"\n")
-            rest = rest[: LINE_CHARS_MAX + 1]  # a line without end is cut, not collected
-            for line in whole:
-                lines += 1
-                self._log(line, lines)
-        if rest:
-            self._log(rest, lines + 1)
-
-    def _log(self, line: bytes, number: int) -> None:
-        if number > LINES_MAX:
-            return
-        log.info("worker_says", worker=self._process.pid, line=printable(line.decode(errors="replace"), LINE_CHARS_MAX))
-        if number == LINES_MAX:
-            log.warning("worker_says_too_much", worker=self._process.pid)
+    def _log(self, line: bytes) -> None:
+        self._lines += 1
+        if self._lines <= LINES_MAX:
+            text = printable(line.decode(errors="replace"), LINE_CHARS_MAX)
+            log.info("worker_says", worker=self._transport.get_pid(), line=text)
+        if self._lines == LINES_MAX:
+            log.warning("worker_says_too_much", worker=self._transport.get_pid())
 
 
 def _ending(code: int) -> str:

@@ -98,7 +98,9 @@ class Dialogue:
                 packet = await self._worker.channel.receive()
         except TimeoutError:
             raise await self._died(f"it gave no answer within {within_s:g} s") from None
-        except (OSError, FrameError) as error:
+        except OSError:
+            raise await self._died("") from None
+        except FrameError as error:
             raise await self._died(f"what it sent is no answer ({error})") from None
         except BaseException:
             await self.close()

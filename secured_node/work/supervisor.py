@@ -93,7 +93,7 @@ class Supervisor:
 
     def __init__(self, launcher: Launcher, *, local_s: float = LOCAL_S, spare: bool = True) -> None:
         self._launcher, self._local_s, self._keeps_spare = launcher, local_s, spare
-        self._spare: asyncio.Task[Worker] | None = None
+        self._spare: asyncio.Future[Worker] | None = None
         self._refill: asyncio.TimerHandle | None = None
         self._busy: set[Dialogue] = set()
         self._ending: set[asyncio.Task[None]] = set()
@@ -165,7 +165,8 @@ class Supervisor:
         await dialogue.order(Forget(job), FORGET_S)
         await dialogue.answer(Forgotten, FORGET_S)
         if self._keeps_spare and self._spare is None:
-            self._spare = asyncio.get_running_loop().create_task(_at_once(worker))
+            self._spare = asyncio.get_running_loop().create_future()
+            self._spare.set_result(worker)
         else:
             await dialogue.close()
 
@@ -200,7 +201,7 @@ class Supervisor:
                 log.warning("spare_worker_died", reason=await worker.stop())
         return await self._launcher.launch()
 
-    def _give_back(self, spare: asyncio.Task[Worker]) -> None:
+    def _give_back(self, spare: asyncio.Future[Worker]) -> None:
         """Who waited for the spare does not want it any more."""
         if self._keeps_spare and self._spare is None:
             self._spare = spare
@@ -228,12 +229,8 @@ def _absolute(path: str | None) -> str | None:
     return path
 
 
-async def _discard(spare: asyncio.Task[Worker]) -> None:
+async def _discard(spare: asyncio.Future[Worker]) -> None:
     """End a worker that may still be starting."""
     spare.cancel()
     with contextlib.suppress(asyncio.CancelledError, WorkerDied):
         await (await spare).stop()
-
-
-async def _at_once(worker: Worker) -> Worker:
-    return worker

@@ -1,7 +1,9 @@
 """Links between nodes with real TLS on loopback: messages, payloads, ends, and coming back."""
 
 import asyncio
+import itertools
 import time
+from random import Random
 
 import numpy as np
 import pytest
@@ -423,3 +425,43 @@ async def test_stopping_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -
     await asyncio.sleep(0.05)
     left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     assert not left
+
+
+def settled(nodes: list[Node]) -> bool:
+    """Whether each two nodes have the same link, and the servers hold no stream besides."""
+    for a, b in itertools.permutations(nodes, 2):
+        links = [node.links._neighbours[other.node].link for node, other in ((a, b), (b, a))]
+        if any(link is None or link.closed for link in links) or links[0].dialled == links[1].dialled:  # type: ignore[union-attr]
+            return False
+    open_streams = sum(sum(node.server._open.values()) for node in nodes)
+    return open_streams == len(nodes) * (len(nodes) - 1)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_links_cut_at_random_settle_and_payloads_arrive(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by this test: the loser of two links waited for the winner's end before it was closed."""
+    random = Random(seed)
+    async with federation(3, monkeypatch, linked=False) as nodes:
+        monkeypatch.setattr(limits, "DIAL_DELAY_S", random.choice([0, 0, 0.001, 0.003, 0.01]))
+        monkeypatch.setattr(limits, "TIE_WAIT_S", random.choice([0, 0.002, 1]))
+        monkeypatch.setattr(limits, "PROBE_S", 0.5)
+        introduce(*nodes)
+        await until(lambda: settled(nodes))
+        pairs = list(itertools.permutations(range(3), 2))
+        sent = {pair: payload(3_000_000, k) for k, pair in enumerate(pairs)}
+        for k, (a, b) in enumerate(pairs):
+            assert nodes[a].links.send(nodes[b].node, segment(k), sent[a, b])
+        for _ in range(6):
+            a, b = random.sample(range(3), 2)
+            link = nodes[a].links._neighbours[nodes[b].node].link
+            if link is not None:
+                link.cut(random.choice([Closing.DEAD, Closing.REPLACED]))
+            await asyncio.sleep(random.random() * 0.02)
+        await until(lambda: settled(nodes))
+        await until(lambda: all(len({m.attempt for _, m, _ in node.messages}) == 2 for node in nodes))
+        for b, node in enumerate(nodes):
+            for sender, message, data in node.messages:
+                a = next(k for k, other in enumerate(nodes) if other.node == sender)
+                assert message.attempt == pairs.index((a, b))
+                assert np.array_equal(data, sent[a, b])
+        assert all(len(node.ups) - len(node.downs) == 2 for node in nodes)

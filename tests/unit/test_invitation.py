@@ -76,6 +76,7 @@ class Inviter:
         message = wire.decode(wire.encode(request))
         assert isinstance(message, JoinRequest)
         effects = list(self.desk.receive(redemption.one_time.node, message, self.now_s))
+        assert isinstance(effects[-1], Send), "every request is answered, after all that is to be durable (I10)"
         self.carry_out(effects)
         return effects
 
@@ -324,6 +325,20 @@ def test_everything_survives_a_restart() -> None:
     inviter.restart()
     assert reply_of(inviter.ask(one)).state is JoinState.APPROVED
     assert "already_used" in codes(inviter.ask(newcomer(parse_again(one), THIEF)))
+
+
+def test_an_approval_cut_short_by_a_crash_can_be_given_again() -> None:
+    """I16: the vote was durable, the ticket was not: the newcomer waits, and a second approval does no harm."""
+    inviter = Inviter()
+    one = newcomer(inviter.invite())
+    inviter.ask(one)
+    announce, _ = inviter.desk.approve(NEWCOMER.node, inviter.now_s)
+    inviter.carry_out([announce])
+    inviter.restart()
+    assert reply_of(inviter.ask(one)).state is JoinState.WAITING
+    inviter.carry_out(inviter.desk.approve(NEWCOMER.node, inviter.now_s))
+    assert reply_of(inviter.ask(one)).state is JoinState.APPROVED
+    assert inviter.store.forks() == []
 
 
 def parse_again(one: Redemption) -> Invitation:

@@ -186,7 +186,7 @@ def test_a_newcomer_gets_everything_in_one_exchange() -> None:
     pump.run()
     assert digests(empty.store) == digests(full.store)
     assert empty.roster.members() == full.roster.members()
-    assert {effect.code for effect in empty.effects if isinstance(effect, Refused)} == {"not_a_member"}
+    assert {effect.code for effect in empty.effects if isinstance(effect, Refused)} == {"not_a_member", "not_known"}
 
 
 def test_a_listing_that_does_not_fit_is_continued() -> None:

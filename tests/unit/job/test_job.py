@@ -172,8 +172,8 @@ def test_a_hub_that_was_down_at_the_end_catches_up_and_has_the_result() -> None:
     federation = Federation(4)
     away = federation.nodes[2]
     federation.boot()
-    federation.world.hosts[away].crash_before = (
-        lambda e: isinstance(e, Persist) and isinstance(e.fact, Certified) and e.fact.certificate.round == 3
+    federation.world.hosts[away].crash_before = lambda e: (
+        isinstance(e, Persist) and isinstance(e.fact, Certified) and e.fact.certificate.round == 3
     )
     job = federation.submit(members=FOUR)
     assert federation.run_until(job, State.DONE, (0, 1, 3))

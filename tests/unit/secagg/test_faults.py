@@ -62,7 +62,7 @@ def drop_one(n: int, kind: type[Message], sender: int, to: int, restart: bool) -
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("member", range(4))
 def test_crash_everywhere_kill_at_each_commit_point_certifies_once(fact: type, when: str, member: int) -> None:
-    assert any([crash_at(fact, when, member, seed) for seed in range(5)]), "no seed got to the commit point"
+    assert any(crash_at(fact, when, member, seed) for seed in range(5)), "no seed got to the commit point"
 
 
 def crash_at(fact: type, when: str, member: int, seed: int) -> bool:

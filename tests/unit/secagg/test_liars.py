@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from protocols.identity import Identity, NodeId
 from protocols.message import Message, Payload
 from protocols.secagg.effects import Retried, RoundFailed
-from protocols.secagg.messages import Offer, Root, Segment, Sum, SumWords, Vote
+from protocols.secagg.messages import Offer, Root, Segment, Sum, SumWords
 from protocols.secagg.signing import first_history, signed_frame
 from tests.kit import BOUND, Sums, as_vector
 

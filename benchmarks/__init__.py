@@ -1,0 +1,1 @@
+"""Measurements of real daemons; `make bench` prints one JSON object a line."""
