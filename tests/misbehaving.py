@@ -132,7 +132,7 @@ class Escapes(Misbehaving):
             connect,
             target.read_bytes,
             lambda: target.with_name("copied").write_bytes(b"x"),
-            lambda: os.listdir(target.parent),
+            lambda: os.close(os.open(target.parent, os.O_DIRECTORY)),
             lambda: os.fork() or os._exit(0),
             lambda: os.kill(os.getppid(), 0),
         )

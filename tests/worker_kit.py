@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import csv
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 
 from protocols.message import Payload
 from secured_node.work.frames import Sandbox
+from secured_node.work.launch import MODULE
 from secured_node.work.supervisor import ChildLauncher, JobResult, OpenJob, Session, Supervisor
 from tests.unit.walls_kit import REPOSITORY
 
@@ -43,6 +45,7 @@ type = "category"
 levels = ["early", "late"]
 """
 CHECK_BYTES = 8
+WORKER = (sys.executable, "-P", "-s", "-m", MODULE)
 
 
 @dataclass
@@ -52,7 +55,6 @@ class Site:
     root: Path
     data: Path
     supervisor: Supervisor
-    said: list[str] = field(default_factory=list)
 
     @property
     def scratch(self) -> Path:
@@ -87,7 +89,7 @@ async def worker_site(
     *,
     sandbox: Sandbox = "strict",
     plugins: Path | None = None,
-    options: tuple[str, ...] = (),
+    command: tuple[str, ...] = WORKER,
     local_s: float = 60.0,
     spare: bool = False,
 ) -> AsyncIterator[Site]:
@@ -96,8 +98,8 @@ async def worker_site(
     data = root / "ward.csv"
     write_ward(data, rows)
     paths = [str(path) for path in (plugins, REPOSITORY) if path is not None]
-    launcher = ChildLauncher(root / "scratch", sandbox, environment={"PYTHONPATH": os.pathsep.join(paths)})
-    launcher._command += options
+    environment = {"PYTHONPATH": os.pathsep.join(paths)}
+    launcher = ChildLauncher(root / "scratch", sandbox, command=command, environment=environment)
     supervisor = Supervisor(launcher, local_s=local_s, spare=spare)
     try:
         yield Site(root, data, supervisor)

@@ -106,6 +106,7 @@ JOIN_ANSWER_BYTES_MAX = JOIN_REPLY_BYTES_MAX
 JOINS_MAX = 8
 """Joining requests served at once."""
 REFUSALS_PER_MINUTE_MAX = 60
-"""Refused strangers logged and reported one by one; the rest is counted, so that a scan cannot fill the audit."""
+"""Refusals logged and reported one by one, per member and for all strangers; the rest is only counted, so that
+neither a scan nor a hostile member can fill the audit."""
 SHUTDOWN_S = 1.0
 """For TLS's own goodbye, and for handlers when the server stops."""

@@ -22,6 +22,7 @@ from secured_node.net.bulk import Inbox, Incoming, Outbox
 from secured_node.net.closing import Closing, LinkEnd, ViolationError
 from secured_node.net.events import Events
 from secured_node.net.frames import Begin, Decline, Hello, Offer, Take, decode_frame, encode_frame, is_frame
+from secured_node.net.refusals import Refusals
 from secured_node.net.stream import Stream
 
 log = structlog.get_logger()
@@ -31,15 +32,22 @@ class Link:
     """One link. `run` drives it; the boxes are the neighbour's and outlive it."""
 
     def __init__(
-        self, peer: NodeId, *, dialled: bool, control: Stream, bulk: Stream, boxes: tuple[Outbox, Inbox], events: Events
+        self,
+        peer: NodeId,
+        *,
+        dialled: bool,
+        streams: tuple[Stream, Stream],
+        boxes: tuple[Outbox, Inbox],
+        events: Events,
+        refusals: Refusals,
     ) -> None:
         """peer: proved by TLS on both streams. dialled: whether this node opened it. The hellos are behind them."""
         self.peer = peer
         self.dialled = dialled
-        self._control = control
-        self._bulk = bulk
+        self._control, self._bulk = streams
         self._outbox, self._inbox = boxes
         self._events = events
+        self._refusals = refusals
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._queued = asyncio.Event()
@@ -121,7 +129,7 @@ class Link:
         except LinkEnd as end:
             self._end(end)
         except PeerError as error:
-            self._events.on_refused(self.peer, error.code, error.detail)
+            self._refusals.tell(self.peer, error.code, error.detail)
             self._end(LinkEnd(Closing.VIOLATION))
         except Exception:
             log.exception("link_failed", peer=self.peer)
@@ -132,7 +140,7 @@ class Link:
         if self.closed:
             raise LinkEnd(None)
         if not self._events.allowed(self.peer):
-            self._events.on_refused(self.peer, "revoked", "a message from a node that is not a member any more")
+            self._refusals.tell(self.peer, "revoked", "a message from a node that is not a member any more")
             raise LinkEnd(Closing.REVOKED)
 
     async def _read_control(self) -> None:
@@ -150,7 +158,7 @@ class Link:
         try:
             message = wire.decode(data)
         except PeerError as error:  # refused, and that is all: the peer may be of a newer version
-            self._events.on_refused(self.peer, error.code, error.detail)
+            self._refusals.tell(self.peer, error.code, error.detail)
         else:
             self._events.on_message(self.peer, message, None)
 
@@ -173,7 +181,7 @@ class Link:
         except ViolationError:
             raise
         except PeerError as error:
-            self._events.on_refused(self.peer, error.code, error.detail)
+            self._refusals.tell(self.peer, error.code, error.detail)
             answer = Decline(offer.number)
         if isinstance(answer, Incoming):
             self._complete(answer)

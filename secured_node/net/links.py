@@ -19,6 +19,7 @@ from secured_node.net.dialler import Called, Dialler
 from secured_node.net.events import Events, LinkStatus
 from secured_node.net.hello import Greeter, Heard
 from secured_node.net.neighbour import Neighbour
+from secured_node.net.refusals import Refusals
 from secured_node.net.roster import Roster
 from secured_node.net.server import Kind
 from secured_node.net.stream import Stream
@@ -39,6 +40,7 @@ class Links:
         self._own = identity.node
         self._roster = roster
         self._events = events
+        self._refusals = Refusals(events.on_refused)  # of hellos; each neighbour has its own besides
         self._greeter = Greeter(federation, wall)
         self._dialler = Dialler(identity, self._greeter)
         self._neighbours: dict[NodeId, Neighbour] = {}
@@ -98,10 +100,10 @@ class Links:
                 await self._serve_bulk(peer, stream, heard)
         except LinkEnd as end:
             if end.code in (Closing.WRONG_FEDERATION, Closing.WRONG_VERSION):
-                self._events.on_refused(peer, end.reason, "a link from a member whose hello does not fit ours")
+                self._refusals.tell(peer, end.reason, "a link from a member whose hello does not fit ours")
             await stream.close(end.code or Closing.STOPPED)
         except PeerError as error:
-            self._events.on_refused(peer, error.code, error.detail)
+            self._refusals.tell(peer, error.code, error.detail)
             await stream.close(Closing.VIOLATION)
 
     async def _serve_control(self, peer: NodeId, control: Stream, heard: Heard) -> None:

@@ -21,6 +21,7 @@ from typing import Final
 import structlog
 
 from protocols import wire
+from protocols.errors import LocalError
 from protocols.identity import NodeId
 from protocols.message import Message, Payload
 from secured_node.net import limits
@@ -30,6 +31,7 @@ from secured_node.net.closing import Closing
 from secured_node.net.dialler import Called
 from secured_node.net.events import Events, LinkStatus
 from secured_node.net.link import Link
+from secured_node.net.refusals import Refusals
 
 log = structlog.get_logger()
 
@@ -52,6 +54,7 @@ class Neighbour:
         self._patience_s = 0.0 if self._lower else limits.DIAL_DELAY_S
         self._dial = dial
         self._events = events
+        self._refusals = Refusals(events.on_refused)
         self._outbox = Outbox()
         self._inbox = Inbox(peer, events.expects)
         self._turn = asyncio.Lock()
@@ -89,6 +92,9 @@ class Neighbour:
     def send(self, message: Message, payload: Payload | None) -> bool:
         """Queue a message; False if there is no link or no room. Raises `LocalError` for what the wire cannot carry."""
         data = wire.encode(message)
+        cap = wire.type_of(message).payload_bytes_max
+        if payload is not None and (not cap or len(payload) > cap):
+            raise LocalError(f"{type(message).__name__} with {len(payload)} bytes beside it; at most {cap} may be sent")
         link = self.link
         if link is None or link.closed:
             return False
@@ -126,9 +132,13 @@ class Neighbour:
 
     def adopt(self, called: Called, *, dialled: bool) -> Link:
         """Take over the streams of a link that has been opened; it is cut at once if there is a better one."""
-        boxes = (self._outbox, self._inbox)
         link = Link(
-            self.peer, dialled=dialled, control=called.control, bulk=called.bulk, boxes=boxes, events=self._events
+            self.peer,
+            dialled=dialled,
+            streams=(called.control, called.bulk),
+            boxes=(self._outbox, self._inbox),
+            events=self._events,
+            refusals=self._refusals,
         )
         present = self.link
         contested = present is not None and not present.closed and present.dialled != dialled
@@ -146,10 +156,14 @@ class Neighbour:
         return link
 
     async def _live(self, link: Link, called: Called) -> None:
-        if not link.closed:
-            async with self._turn:  # the boxes are one link's at a time; the one before has been cut
-                if not link.closed:
-                    await self._serve(link, called)
+        try:
+            if not link.closed:
+                async with self._turn:  # the boxes are one link's at a time; the one before has been cut
+                    if not link.closed:
+                        await self._serve(link, called)
+        except Exception:  # of whoever listens to our events: it must not leave a link that nobody drives
+            log.exception("link_failed", peer=self.peer)
+            link.cut(Closing.FAILED)
         self._drop(link)
         await link.close()
 
@@ -216,6 +230,9 @@ class Neighbour:
             if self._trouble is None or self._trouble.code != error.code:
                 log.info("call_failed", peer=self.peer, code=error.code, detail=error.detail)
             self._trouble = error
+        except Exception:  # a bug of ours must not end the effort
+            log.exception("call_broke", peer=self.peer)
+            self._trouble = CallError("failed", "an error of our own; the log has it")
         else:
             self.adopt(called, dialled=True)
         return self._linked.is_set()

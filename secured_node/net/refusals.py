@@ -1,4 +1,4 @@
-"""Telling about refused strangers, without letting them fill log and audit."""
+"""Telling about what was refused, without letting anybody fill log and audit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ MINUTE_S = 60.0
 
 
 class Refusals:
-    """Logs and reports at most `REFUSALS_PER_MINUTE_MAX` of them a minute; the first after that names how many more."""
+    """Logs and reports so many of them a minute; the first one after that minute is preceded by a count of the rest.
+
+    Each member has its own, and all strangers share one: nobody can hide what others do.
+    """
 
     def __init__(
         self, report: Callable[[NodeId | None, str, str], None], clock: Callable[[], float] = time.monotonic
@@ -28,16 +31,18 @@ class Refusals:
         self._told = 0
         self._untold = 0
 
-    def stranger(self, address: str, code: str, detail: str) -> None:
-        """Somebody whom TLS has not proved to be a member was refused."""
+    def tell(self, peer: NodeId | None, code: str, detail: str) -> None:
+        """Something by this peer, or by a stranger, was refused."""
         if self._clock() - self._minute_at >= MINUTE_S:
-            if self._untold:
-                log.warning("refused_more", count=self._untold)
-                self._report(None, "refused_more", f"{self._untold} further strangers were refused in a minute")
-            self._minute_at, self._told, self._untold = self._clock(), 0, 0
+            untold, self._minute_at, self._told, self._untold = self._untold, self._clock(), 0, 0
+            if untold:
+                self._pass_on(peer, "refused_more", f"{untold} further refusals within a minute")
         if self._told >= limits.REFUSALS_PER_MINUTE_MAX:
             self._untold += 1
-            return
-        self._told += 1
-        log.warning("refused_stranger", address=address, code=code, detail=detail)
-        self._report(None, code, f"{address}: {detail}")
+        else:
+            self._told += 1
+            self._pass_on(peer, code, detail)
+
+    def _pass_on(self, peer: NodeId | None, code: str, detail: str) -> None:
+        log.warning("refused", peer=peer, code=code, detail=detail)
+        self._report(peer, code, detail)

@@ -34,10 +34,7 @@ Join = Callable[[NodeId, bytes], Awaitable[bytes]]
 CONTROL_PATH: Final = "/link/control"
 BULK_PATH: Final = "/link/bulk"
 JOIN_PATH: Final = "/join"
-_STREAMS: Final[dict[tuple[str, str], tuple[Kind, str]]] = {
-    ("GET", CONTROL_PATH): ("control", "CONTROL_FRAME_BYTES_MAX"),
-    ("GET", BULK_PATH): ("bulk", "BULK_FRAME_BYTES_MAX"),
-}
+_STREAMS: Final[dict[tuple[str, str], Kind]] = {("GET", CONTROL_PATH): "control", ("GET", BULK_PATH): "bulk"}
 _WORDS: Final = {
     CROWDED: "put out of the doorway: too many connections without a request",
     DAWDLED: f"no complete request within {limits.ENTRY_S:g} s",
@@ -101,7 +98,6 @@ class Server:
         self._streams = streams
         self._join = join
         self._allowed = allowed
-        self._on_refused = on_refused
         self._refusals = Refusals(on_refused)
         self._open: Counter[NodeId] = Counter()
         self._joining = 0
@@ -133,15 +129,17 @@ class Server:
     def _failed(self, address: str, error: Exception | str) -> None:
         """A connection ended in the doorway: say why, as far as it can be known."""
         if isinstance(error, str):
-            self._refusals.stranger(address, error, _WORDS[error])
+            self._refusals.tell(None, error, f"{address}: {_WORDS[error]}")
         elif isinstance(error, HandshakeError):
             code, detail = error.code, error.detail
             if error.shown is not None and code in ("unknown_certificate", "key_not_admitted"):
                 code, why = self._roster().standing(error.shown.node)
                 detail = f"{error.shown} was refused: {why}"
-            self._refusals.stranger(address, code, detail)
+            self._refusals.tell(None, code, f"{address}: {detail}")
         elif isinstance(error, ConnectionAbortedError | TimeoutError):
-            self._refusals.stranger(address, "handshake_timeout", f"no TLS handshake within {limits.HANDSHAKE_S:g} s")
+            self._refusals.tell(
+                None, "handshake_timeout", f"{address}: no TLS handshake within {limits.HANDSHAKE_S:g} s"
+            )
         else:
             log.debug("handshake_cut", address=address, error=type(error).__name__)
 
@@ -152,23 +150,22 @@ class Server:
         self._doorway.entered(request.protocol)
         peer = proved_peer(transport.get_extra_info("ssl_object"))
         if hdrs.CONTENT_ENCODING in request.headers:
-            self._on_refused(peer, "content_encoding", "a request with a compressed body")
+            self._refusals.tell(peer, "content_encoding", "a request with a compressed body")
             return _answer(415)
         route = (request.method, request.raw_path)
         if self._invited(peer):
             return await self._serve_join(request, peer) if route == ("POST", JOIN_PATH) else _answer(404)
         if route in _STREAMS and self._allowed(peer):
-            return await self._serve_stream(request, peer, *_STREAMS[route])
+            return await self._serve_stream(request, peer, _STREAMS[route])
         return _answer(404)
 
-    async def _serve_stream(self, request: web.BaseRequest, peer: NodeId, kind: Kind, cap: str) -> web.StreamResponse:
+    async def _serve_stream(self, request: web.BaseRequest, peer: NodeId, kind: Kind) -> web.StreamResponse:
         if self._open[peer] >= limits.STREAMS_PER_MEMBER_MAX:
-            self._on_refused(peer, "too_many_streams", f"more than {limits.STREAMS_PER_MEMBER_MAX} streams at once")
+            self._refusals.tell(peer, "too_many_streams", f"more than {limits.STREAMS_PER_MEMBER_MAX} streams at once")
             return _answer(503)
+        cap = limits.CONTROL_FRAME_BYTES_MAX if kind == "control" else limits.BULK_FRAME_BYTES_MAX
         # aiohttp refuses a frame of exactly its limit, hence the one byte more.
-        websocket = web.WebSocketResponse(
-            timeout=limits.CLOSE_S, autoping=False, compress=False, max_msg_size=getattr(limits, cap) + 1
-        )
+        websocket = web.WebSocketResponse(timeout=limits.CLOSE_S, autoping=False, compress=False, max_msg_size=cap + 1)
         if not websocket.can_prepare(request):
             return _answer(404)
         self._open[peer] += 1
@@ -185,7 +182,7 @@ class Server:
         if size is None or hdrs.TRANSFER_ENCODING in request.headers:
             return _answer(411)
         if size > limits.JOIN_BYTES_MAX:
-            self._on_refused(None, "oversize", f"a join request of {size} bytes; at most {limits.JOIN_BYTES_MAX}")
+            self._refusals.tell(None, "oversize", f"a join request of {size} bytes; at most {limits.JOIN_BYTES_MAX}")
             return _answer(413)
         if self._joining >= limits.JOINS_MAX:
             return _answer(503)
@@ -195,7 +192,7 @@ class Server:
                 body = await request.content.readexactly(size)
                 return _answer(200, await self._join(one_time, body))
         except PeerError as error:
-            self._on_refused(None, error.code, error.detail)
+            self._refusals.tell(None, error.code, error.detail)
             return _answer(403, f"{error.code}\n{error.detail}".encode())
         except (asyncio.IncompleteReadError, TimeoutError):
             return _answer(408)

@@ -14,7 +14,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from secured_node.work.frames import FRAME_BYTES_MAX, Attached, Frame, FrameError, Frames
 from secured_node.work.memfd import map_sealed
@@ -61,6 +61,7 @@ class AsyncChannel:
         self._socket = connected
         self._socket.setblocking(False)
         self._sends, self._receives = sends, receives
+        self._stop_waiting: Callable[[], object] | None = None
 
     async def send(self, frame: Frame, descriptor: int | None = None) -> None:
         """Send a frame, with its memfd if it has one. Raises `OSError` if the worker is gone."""
@@ -70,7 +71,7 @@ class AsyncChannel:
             try:
                 return _send(self._socket, data, descriptor)
             except BlockingIOError:
-                await _wait(self._socket, loop.add_writer, loop.remove_writer)
+                await self._wait(loop.add_writer, loop.remove_writer)
 
     async def receive(self) -> Packet | None:
         """The next frame; None if the worker closed its end. Raises `FrameError`, `OSError`."""
@@ -79,7 +80,26 @@ class AsyncChannel:
             try:
                 return _receive(self._socket, self._receives)
             except BlockingIOError:
-                await _wait(self._socket, loop.add_reader, loop.remove_reader)
+                await self._wait(loop.add_reader, loop.remove_reader)
+
+    async def _wait(self, add: Callable[..., None], remove: Callable[[int], bool]) -> None:
+        """Until the event loop says that the socket can be written, or read, or until `close`."""
+        future = asyncio.get_running_loop().create_future()
+        watched = self._socket.fileno()
+
+        def stop() -> None:
+            self._stop_waiting = None
+            remove(watched)  # before the socket is closed: its number may be another's afterwards
+            if not future.done():
+                future.set_result(None)
+
+        add(watched, stop)
+        self._stop_waiting = stop
+        try:
+            await future
+        finally:
+            if self._stop_waiting is stop:
+                stop()
 
     @property
     def alive(self) -> bool:
@@ -92,23 +112,10 @@ class AsyncChannel:
             return False
 
     def close(self) -> None:
-        """Close the socket: to the worker that is the order to end."""
+        """Close the socket: to the worker that is the order to end. A call that waits here gets an `OSError`."""
+        if self._stop_waiting is not None:
+            self._stop_waiting()
         self._socket.close()
-
-
-async def _wait(watched: socket.socket, add: Callable[..., Any], remove: Callable[[socket.socket], Any]) -> None:
-    """Until the event loop says that the socket can be written, or read."""
-    future = asyncio.get_running_loop().create_future()
-
-    def wake() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    add(watched, wake)
-    try:
-        await future
-    finally:
-        remove(watched)
 
 
 def _send(connected: socket.socket, data: bytes, descriptor: int | None) -> None:

@@ -79,16 +79,21 @@ class Kept:
             file.flush()
             os.fsync(file.fileno())
         part.rename(path)
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self._folder)
 
     def drop(self, number: int) -> None:
         """The round is certified: its words are not needed again."""
         with contextlib.suppress(FileNotFoundError):
             self._path(number).unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable. Raises `OSError`."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _private(path: str, flags: int) -> int:

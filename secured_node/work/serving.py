@@ -20,7 +20,7 @@ from secured_node.work.channel import Channel, Packet
 from secured_node.work.documents import Description, decode_document
 from secured_node.work.failures import WorkerError, failed
 from secured_node.work.frames import Frame, Sandbox, printable
-from secured_node.work.kept import Kept
+from secured_node.work.kept import Kept, sync_folder
 from secured_node.work.memfd import Part, seal
 from secured_node.work.surroundings import Voice, end_with
 from secured_node.work.walls import Outcome, WallReport, Walls, raise_walls, require_walls
@@ -93,7 +93,9 @@ class Server:
 
     def _folder(self, name: str) -> Path:
         folder = self._settings.scratch / name
-        folder.mkdir(mode=0o700, exist_ok=True)
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+            sync_folder(self._settings.scratch)
         return folder
 
     def _raise_walls(self, data: Path | None, folder: Path) -> None:

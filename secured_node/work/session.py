@@ -68,8 +68,12 @@ class Dialogue:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self.ended = ""
-        """How the worker ended, in words; empty while it lives."""
+        self._closing: asyncio.Task[str] | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether the worker has ended."""
+        return self._closing is not None and self._closing.done()
 
     @property
     def process(self) -> int:
@@ -124,10 +128,9 @@ class Dialogue:
         """Send an order with a memfd that holds `part`. frame: its type; fields: those after the size."""
         self._check_alive()
         try:
-            if len(part) > _INLINE_BYTES_MAX:
-                descriptor, size = await asyncio.to_thread(seal, name, [part])
-            else:
-                descriptor, size = seal(name, [part])
+            descriptor, size = seal(name, [part]) if len(part) <= _INLINE_BYTES_MAX else await _seal_aside(name, part)
+        except OSError as error:
+            raise await self._died(f"there is no memory for what it needs ({error})") from None
         except BaseException:
             await self.close()
             raise
@@ -137,8 +140,9 @@ class Dialogue:
             os.close(descriptor)
 
     def _check_alive(self) -> None:
-        if self.ended:
-            raise WorkerDied(self.ended)
+        if self._closing is not None:
+            how = self._closing.result() if self._closing.done() else "it is being ended"
+            raise WorkerDied(f"worker {self.process}: {how}")
 
     async def _died(self, why: str) -> WorkerDied:
         ending = await self.close()
@@ -146,10 +150,24 @@ class Dialogue:
 
     async def close(self) -> str:
         """End the worker, if it has not ended; how, in words."""
-        if not self.ended:
-            self.ended = f"worker {self.process} was ended"
-            self.ended = await self._worker.stop()
-        return self.ended
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._worker.stop())
+        return await asyncio.shield(self._closing)
+
+
+async def _seal_aside(name: str, part: Part) -> tuple[int, int]:
+    """As `seal`, in a thread. What is made after nobody wants it any more is closed."""
+    making = asyncio.get_running_loop().run_in_executor(None, seal, name, [part])
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        making.add_done_callback(_close_made)
+        raise
+
+
+def _close_made(making: asyncio.Future[tuple[int, int]]) -> None:
+    if not making.cancelled() and making.exception() is None:
+        os.close(making.result()[0])
 
 
 class Session:

@@ -173,7 +173,7 @@ class Supervisor:
     # -- workers ---------------------------------------------------------------------------------------------------
 
     async def _begin(self) -> Dialogue:
-        self._busy = {dialogue for dialogue in self._busy if not dialogue.ended}
+        self._busy = {dialogue for dialogue in self._busy if not dialogue.over}
         dialogue = Dialogue(await self._take())
         self._busy.add(dialogue)
         return dialogue

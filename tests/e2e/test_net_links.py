@@ -45,6 +45,9 @@ async def test_messages_go_both_ways_in_order() -> None:
         assert not a.links.send(identity().node, small())
         with pytest.raises(LocalError):
             a.links.send(b.node, Message())
+        vote = Vote(job=bytes(32), round=0, attempt=0, author=a.node, history=bytes(32), signature=bytes(64))
+        with pytest.raises(LocalError):
+            a.links.send(b.node, vote, payload(0))
 
 
 async def test_the_largest_message_passes() -> None:
@@ -370,6 +373,16 @@ async def test_an_unknown_message_is_refused_and_the_link_stays() -> None:
         assert not b.downs
 
 
+async def test_a_member_cannot_fill_the_audit(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with federation(2) as (a, b):
+        monkeypatch.setattr(limits, "REFUSALS_PER_MINUTE_MAX", 5)
+        for _ in range(100):
+            link_of(a, b).send(b"\x01\xff\x00")
+        a.links.send(b.node, small())
+        await until(lambda: b.messages)
+        assert b.codes == ["unknown_type"] * 5
+
+
 @pytest.mark.parametrize(
     ("frame", "code"),
     [
@@ -415,6 +428,38 @@ async def test_a_handler_that_fails_is_loud_and_ends_the_link(monkeypatch: pytes
         monkeypatch.setattr(b, "on_message", broken)
         a.links.send(b.node, small())
         await until(lambda: (a.node, "failed") in b.downs)
+
+
+async def test_a_listener_that_fails_once_costs_one_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with federation(2, monkeypatch, linked=False) as (a, b):
+        calls: list[object] = []
+
+        def broken_once(peer: object) -> None:
+            calls.append(peer)
+            if len(calls) == 1:
+                raise RuntimeError("a bug of ours")
+
+        monkeypatch.setattr(a, "on_up", broken_once)
+        introduce(a, b)
+        await until(lambda: len(calls) == 2 and a.up(b) and b.up(a))
+        a.links.send(b.node, small())
+        await until(lambda: b.messages)
+
+
+async def test_a_bug_in_a_call_does_not_end_the_effort(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with federation(1, monkeypatch, linked=False) as (a,):
+        other = identity()
+        a.members[other.node] = Contact(b"x" * 64, ("127.0.0.1:1",))
+        calls = []
+
+        async def broken(*what: object) -> None:
+            calls.append(what)
+            raise RuntimeError("a bug of ours")
+
+        monkeypatch.setattr(a.links._dialler, "dial", broken)
+        a.links.refresh()
+        await until(lambda: len(calls) > 2)
+        assert "error of our own" in a.links.status()[0].trouble
 
 
 async def test_stopping_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -293,6 +293,15 @@ def test_the_quorum_is_not_lowered_when_stewards_go() -> None:
     assert roster.members() == (BERN.node,)
 
 
+def test_the_charter_outlives_its_founder() -> None:
+    """M8, R10: a revocation that keeps nothing leaves the charter where it is, and the other stewards in office."""
+    store, roster = opened()
+    take(store, sign_record(TWO, roster.federation, REVOCATION, ONE.node, Revocation("stolen", ())))
+    assert [held.digest for held in store.find(CHARTER)] == [roster.federation]
+    take(store, admission(TWO, roster, BASEL), admission(THREE, roster, BASEL))
+    assert roster.allowed(BASEL.node)
+
+
 def test_votes_of_a_revoked_steward_stand_as_far_as_they_were_known() -> None:
     """M9: who was admitted before stays; a stolen key admits nobody after, whatever date it claims."""
     store, roster = opened(charter_of(STEWARDS, 1))

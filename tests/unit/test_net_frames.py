@@ -110,9 +110,9 @@ def test_a_scan_cannot_fill_the_audit(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     refusals = Refusals(lambda *what: told.append(what), lambda: now[0])
     for _ in range(10):
-        refusals.stranger("10.0.0.1", "unknown_key", "nobody")
+        refusals.tell(None, "unknown_key", "nobody")
     assert [code for _, code, _ in told] == ["unknown_key"] * 3
     now[0] = MINUTE_S
-    refusals.stranger("10.0.0.2", "unknown_key", "nobody")
+    refusals.tell(None, "unknown_key", "nobody")
     assert [code for _, code, _ in told[3:]] == ["refused_more", "unknown_key"]
     assert "7 further" in told[3][2]

@@ -65,7 +65,7 @@ def send_raw(connected: socket.socket, data: bytes, descriptors: list[int]) -> N
 
 
 def open_now() -> set[str]:
-    return {entry for entry in os.listdir("/proc/self/fd") if Path("/proc/self/fd", entry).is_symlink()}
+    return {entry.name for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()}
 
 
 def daemon_end(connected: socket.socket) -> AsyncChannel:
