@@ -175,7 +175,7 @@ class Demo:
         for column in ("term", "federated", "pooled", "difference", "standard error", "pooled"):
             shown.add_column(column, justify="left" if column == "term" else "right")
         for term, f, p, e, pe in zip(table, federated, pooled, errors, pooled_errors, strict=True):
-            shown.add_row(term, f"{f:.9g}", f"{p:.9g}", f"{f - p:.1e}", f"{e:.6g}", f"{pe:.6g}")
+            shown.add_row(term, f"{f:.7g}", f"{p:.7g}", f"{f - p:.1e}", f"{e:.6g}", f"{pe:.6g}")
         self.console.print(shown)
         self.report["coefficients"] = {
             term: {"federated": float(f), "pooled": float(p)}

@@ -109,60 +109,7 @@ HEART_COLUMNS: Final = (
     *("exang", "oldpeak", "slope", "ca", "thal", "num"),
 )
 HEART_USED: Final = ("age", "sex", "cp", "thalach", "exang", "oldpeak", "num")
-HEART_SCHEMA: Final = """
-name = "heart-disease"
-version = 1
-description = "Angiography patients of four hospitals (Janosi, Steinbrunn, Pfisterer, Detrano 1988)"
-
-[columns.age]
-type = "number"
-unit = "years"
-minimum = 0
-maximum = 120
-
-[columns.sex]
-type = "boolean"
-description = "male"
-
-[columns.cp]
-type = "category"
-levels = ["typical", "atypical", "other", "none"]
-description = "chest pain"
-
-[columns.thalach]
-type = "number"
-unit = "1/min"
-minimum = 30
-maximum = 250
-
-[columns.exang]
-type = "boolean"
-
-[columns.oldpeak]
-type = "number"
-unit = "mm"
-minimum = -10
-maximum = 10
-
-[columns.num]
-type = "boolean"
-description = "narrowing of a vessel by half or more"
-"""
-HEART_MAPPING: Final = """
-missing = ["?"]
-
-[columns.sex]
-levels = { "0" = "false", "1" = "true" }
-
-[columns.exang]
-levels = { "0" = "false", "1" = "true" }
-
-[columns.cp]
-levels = { "1" = "typical", "2" = "atypical", "3" = "other", "4" = "none" }
-
-[columns.num]
-levels = { "0" = "false", "1" = "true", "2" = "true", "3" = "true", "4" = "true" }
-"""
+EXAMPLE: Final = Path(__file__).resolve().parents[1] / "examples" / "heart-disease"
 
 
 def _heart(folder: Path) -> Study:
@@ -182,8 +129,8 @@ def _heart(folder: Path) -> Study:
     covariates = HEART_USED[:-1]
     return Study(
         "heart-disease",
-        HEART_SCHEMA,
-        HEART_MAPPING,
+        (EXAMPLE / "schema.toml").read_text(),
+        (EXAMPLE / "mapping.toml").read_text(),
         "num",
         covariates,
         terms,

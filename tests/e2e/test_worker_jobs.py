@@ -14,6 +14,7 @@ import pytest
 from safetensors.numpy import load
 
 from secured_node.work.supervisor import JobFailed, WorkerDied
+from tests.unit import heart
 from tests.unit.heart import HEART, HOSPITALS, needs_heart
 from tests.unit.walls_kit import needs_walls
 from tests.worker_kit import (
@@ -71,8 +72,6 @@ async def test_summary_equals_the_pooled_data(tmp_path: Path) -> None:
 @needs_heart
 async def test_glm_on_four_hospitals_is_the_same_at_all(tmp_path: Path) -> None:
     sm = pytest.importorskip("statsmodels.api")
-    from tests.unit import heart
-
     schema = _heart_schema()
     mapping = _heart_mapping()
     parameters = json.dumps({"family": "binomial", "outcome": "num", "covariates": ["age", "thalach", "oldpeak"]})
@@ -120,24 +119,8 @@ type = "boolean"
 
 
 def _heart_mapping() -> str:
-    names = [
-        "age",
-        "sex",
-        "cp",
-        "trestbps",
-        "chol",
-        "fbs",
-        "restecg",
-        "thalach",
-        "exang",
-        "oldpeak",
-        "slope",
-        "ca",
-        "thal",
-        "num",
-    ]
     levels = ", ".join(f'"{degree}" = "{"false" if degree == 0 else "true"}"' for degree in range(5))
-    return f'missing = ["?"]\n[text]\nheader = {json.dumps(names)}\n[columns.num]\nlevels = {{ {levels} }}\n'
+    return f'missing = ["?"]\n[text]\nheader = {json.dumps(heart.HEADER)}\n[columns.num]\nlevels = {{ {levels} }}\n'
 
 
 async def test_bench_in_narrow_words(tmp_path: Path) -> None:
