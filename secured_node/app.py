@@ -29,6 +29,7 @@ from secured_node.datasets import DataSets
 from secured_node.driver import Driver
 from secured_node.founding import CHARTER, NAME, ORGANISATION, node_body
 from secured_node.jobs import Jobs
+from secured_node.logs import set_up_logs
 from secured_node.membership import Membership
 from secured_node.net.links import Links
 from secured_node.net.server import Server
@@ -73,7 +74,7 @@ class Hub:
 
     async def _compose(self, node: Node) -> None:
         store, config, identity = self._store, self.config, node.identity
-        self._membership = Membership(identity, node, store, await Membership.tickets(store))
+        self._membership = Membership(identity, node, store, await Membership.tickets(store), self._seeds)
         self._supervisor = Supervisor(self._launcher(), local_s=config.worker.timeout_s)
         data = await DataSets.load(store)
         self._jobs = Jobs(node, store, data, self._supervisor, lambda: self.config.policy, self._post, self._on_record)
@@ -95,6 +96,9 @@ class Hub:
         )
         endpoints = config.network.endpoints
         self._api = Api(routes(self.service, self._membership, store, endpoints), lambda: self.config.roles)
+
+    def _seeds(self) -> tuple[str, ...]:
+        return self.config.network.seeds
 
     def _launcher(self) -> Launcher:
         options = self.config.worker
@@ -144,8 +148,8 @@ class Hub:
     async def _stop(self, tasks: list[asyncio.Task[None]]) -> None:
         """In the order in which they need each other: no new requests, no links, then what runs, last the store."""
         await self._api.stop()
-        await self._server.stop()
         await self._links.stop()
+        await self._server.stop()
         await self._jobs.stop()
         await self._supervisor.close()
         for task in tasks:
@@ -190,6 +194,8 @@ class Hub:
             self.config = msgspec.structs.replace(
                 self.config, policy=new.policy, roles=new.roles, log=new.log, network=_seeds(self.config, new)
             )
+            set_up_logs(self.config.log)
+            self._refresh_soon()
             log.info("reloaded", changed=live, need_restart=restart)
         notifier.ready()
 

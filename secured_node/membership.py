@@ -34,8 +34,16 @@ log = structlog.get_logger()
 class Membership:
     """The people's side of a federation at one hub."""
 
-    def __init__(self, identity: Identity, node: Node, store: Store, tickets: Sequence[Ticket]) -> None:
-        self._identity, self._node, self._store = identity, node, store
+    def __init__(
+        self,
+        identity: Identity,
+        node: Node,
+        store: Store,
+        tickets: Sequence[Ticket],
+        seeds: Callable[[], tuple[str, ...]] = tuple,
+    ) -> None:
+        """seeds: addresses at which any member may be; who answers there is told by its key."""
+        self._identity, self._node, self._store, self._seeds = identity, node, store, seeds
         self._desk = Desk(identity, node.roster, node.store, tickets)
         self._turn = asyncio.Lock()
         self.driver: Driver | None = None
@@ -58,7 +66,9 @@ class Membership:
             if held is not None:
                 about: NodeBody = held.body
                 if about.certificate:
-                    members[member] = Contact(about.certificate, about.endpoints)
+                    members[member] = Contact(
+                        about.certificate, tuple(dict.fromkeys((*about.endpoints, *self._seeds())))
+                    )
         revoked = frozenset(one.node for one in roster.revocations())
         return Roster(members, self._desk.trusted(), revoked)
 

@@ -70,9 +70,9 @@ class Server:
 
     def _fail(self, error: BaseException) -> None:
         failure = failed(error)
-        self._voice.say(f"failed ({failure.code}): {failure.reason}")
-        with contextlib.suppress(OSError):  # the daemon may be what failed
+        with contextlib.suppress(OSError):  # the daemon is gone, or had enough: then there is nothing to tell
             self._channel.send(failure)
+            self._voice.say(f"failed ({failure.code}): {failure.reason}")
 
     def _begin(self, packet: Packet) -> None:
         """The order that raises the walls, and all that follows from it."""

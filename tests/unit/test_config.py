@@ -15,9 +15,8 @@ from secured_node.config import CONFIG_BYTES_MAX, LIVE, Config, ConfigError, Rul
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 TEXT = EXAMPLE.read_text()
-OPTION = re.compile(
-    r"^# Default: (?P<default>.+)\. Changes: on (?P<when>reload|restart)\.\n(?P<key>\w+) = (?P<value>.*)$"
-)
+OPTION = r"^# Default: (.+)\. Changes: on (reload|restart)\.\n(\w+) = (.*)$"
+"""The last line of an option's comment, and the option."""
 
 
 def options() -> set[str]:
@@ -55,15 +54,11 @@ def test_example_says_each_default_and_whether_it_is_live() -> None:
     for block in re.split(r"\n(?=\[)|\n\n", TEXT):
         header = re.match(r"\[(\w+)\]\n", block)
         section = header[1] if header else section
-        for key, value in re.findall(r"^(\w+) = (.*)$", block, re.MULTILINE):
-            comment = re.search(
-                r"^# Default: (.+)\. Changes: on (reload|restart)\.\n" + f"{key} = ", block, re.MULTILINE
-            )
-            assert comment is not None, f"{section}.{key} lacks its default or how it changes"
-            assert comment[1] == value, f"{section}.{key}"
-            live = f"{section}.{key}" in LIVE or section in LIVE
-            assert (comment[2] == "reload") == live, f"{section}.{key}"
-            told.add(f"{section}.{key}")
+        for default, when, key, value in re.findall(OPTION, block, re.MULTILINE):
+            name = f"{section}.{key}"
+            assert default == value, name
+            assert (when == "reload") == (name in LIVE or section in LIVE), name
+            told.add(name)
     assert told | {"policy.rule"} == options()
 
 
