@@ -64,7 +64,14 @@ class Begin(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     offset: Count
 
 
-Frame: TypeAlias = Hello | Offer | Take | Decline | Begin
+class Inline(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=6):
+    """A message with a small payload, both at once: it costs no round trip and overtakes no message before it."""
+
+    message: bytes
+    payload: Annotated[bytes, msgspec.Meta(max_length=limits.INLINE_BYTES_MAX)]
+
+
+Frame: TypeAlias = Hello | Offer | Take | Decline | Begin | Inline
 
 _DECODER: Final[msgspec.msgpack.Decoder[Frame]] = msgspec.msgpack.Decoder(Frame)
 _ENCODER: Final = msgspec.msgpack.Encoder()

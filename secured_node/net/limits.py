@@ -26,6 +26,8 @@ MESSAGES_PER_TURN = 16
 """Control messages handled before other tasks get their turn: at 1 ms each, far from blocking the loop for 50 ms."""
 
 # --- Queues of one link -----------------------------------------------------------------------------------------------
+INLINE_BYTES_MAX = 32 * 2**10
+"""Payloads up to here travel beside their message on the control stream: the short vectors of statistics and models."""
 CONTROL_QUEUE_MESSAGES_MAX = 4096
 """Control messages waiting for one peer: five per member of the largest cohort (128), for six jobs at once."""
 CONTROL_QUEUE_BYTES_MAX = 16 * 2**20

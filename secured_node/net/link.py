@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Coroutine
 
+import numpy as np
 import structlog
 
 from protocols import wire
@@ -21,7 +22,7 @@ from secured_node.net import limits
 from secured_node.net.bulk import Inbox, Incoming, Outbox
 from secured_node.net.closing import Closing, LinkEnd, ViolationError
 from secured_node.net.events import Events
-from secured_node.net.frames import Begin, Decline, Hello, Offer, Take, decode_frame, encode_frame, is_frame
+from secured_node.net.frames import Begin, Decline, Hello, Inline, Offer, Take, decode_frame, encode_frame, is_frame
 from secured_node.net.refusals import Refusals
 from secured_node.net.stream import Stream
 
@@ -162,8 +163,20 @@ class Link:
         else:
             self._events.on_message(self.peer, message, None)
 
+    def _deliver_inline(self, inline: Inline) -> None:
+        try:
+            message = wire.decode(inline.message)
+            if len(inline.payload) > wire.type_of(message).payload_bytes_max:
+                raise PeerError("oversize", f"{len(inline.payload)} bytes beside a {type(message).__name__}")
+        except PeerError as error:
+            self._refusals.tell(self.peer, error.code, error.detail)
+        else:
+            self._events.on_message(self.peer, message, np.frombuffer(inline.payload, np.uint8))
+
     def _heed(self, data: bytes) -> None:
         match decode_frame(data):
+            case Inline() as inline:
+                self._deliver_inline(inline)
             case Offer() as offer:
                 self._judge(offer)
             case Take() as take:

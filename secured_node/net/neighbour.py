@@ -30,6 +30,7 @@ from secured_node.net.calling import CallError
 from secured_node.net.closing import Closing
 from secured_node.net.dialler import Called
 from secured_node.net.events import Events, LinkStatus
+from secured_node.net.frames import Inline, encode_frame
 from secured_node.net.link import Link
 from secured_node.net.refusals import Refusals
 
@@ -100,6 +101,8 @@ class Neighbour:
             return False
         if payload is None:
             return link.send(data)
+        if len(payload) <= limits.INLINE_BYTES_MAX:
+            return link.send(encode_frame(Inline(data, payload.tobytes())))
         accepted = self._outbox.add(data, payload)
         link.offer()
         return accepted

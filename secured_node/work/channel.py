@@ -53,6 +53,11 @@ class Channel:
         """The next frame; None if the daemon closed its end. Raises `FrameError`, `OSError`."""
         return _receive(self._socket, self._receives)
 
+    @property
+    def alive(self) -> bool:
+        """False once the daemon closed its end."""
+        return _is_alive(self._socket)
+
 
 class AsyncChannel:
     """The daemon's end; one call at a time. sends, receives: the tables of the two directions."""
@@ -104,18 +109,23 @@ class AsyncChannel:
     @property
     def alive(self) -> bool:
         """False once the worker closed its end."""
-        try:
-            return bool(self._socket.recv(1, socket.MSG_PEEK))
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
+        return _is_alive(self._socket)
 
     def close(self) -> None:
         """Close the socket: to the worker that is the order to end. A call that waits here gets an `OSError`."""
         if self._stop_waiting is not None:
             self._stop_waiting()
         self._socket.close()
+
+
+def _is_alive(connected: socket.socket) -> bool:
+    """Whether the other end is open, or what it sent is still to be read."""
+    try:
+        return bool(connected.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 def _send(connected: socket.socket, data: bytes, descriptor: int | None) -> None:

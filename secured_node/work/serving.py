@@ -70,9 +70,10 @@ class Server:
 
     def _fail(self, error: BaseException) -> None:
         failure = failed(error)
-        with contextlib.suppress(OSError):  # the daemon is gone, or had enough: then there is nothing to tell
-            self._channel.send(failure)
+        if self._channel.alive:  # a daemon that had enough of this worker is no failure to tell of
             self._voice.say(f"failed ({failure.code}): {failure.reason}")
+        with contextlib.suppress(OSError):
+            self._channel.send(failure)
 
     def _begin(self, packet: Packet) -> None:
         """The order that raises the walls, and all that follows from it."""

@@ -15,7 +15,7 @@ from protocols.secagg.messages import Certificate, Vote
 from secured_node.net import limits
 from secured_node.net.closing import Closing
 from secured_node.net.dialler import Dialler
-from secured_node.net.frames import Begin, Offer, Take, encode_frame
+from secured_node.net.frames import Begin, Inline, Offer, Take, encode_frame
 from secured_node.net.hello import Greeter
 from secured_node.net.link import Link
 from secured_node.net.roster import Contact
@@ -90,7 +90,7 @@ async def test_bulk_of_40_mb_both_ways_at_once() -> None:
 
 async def test_many_payloads_arrive_once_each() -> None:
     async with federation(2) as (a, b):
-        sent = [payload(k * 1000, k) for k in range(50)]
+        sent = [payload(40_000 + k * 1000, k) for k in range(50)]
         for number, data in enumerate(sent):
             assert a.links.send(b.node, segment(number), data)
             assert a.links.send(b.node, segment(number), data)  # asked for twice while under way
@@ -99,6 +99,26 @@ async def test_many_payloads_arrive_once_each() -> None:
         assert sorted(m.attempt for _, m, _ in b.messages) == list(range(50))
         for _, message, data in b.messages:
             assert np.array_equal(data, sent[message.attempt])
+
+
+async def test_small_payloads_keep_their_place_among_messages() -> None:
+    async with federation(2) as (a, b):
+        for number in range(20):
+            a.links.send(b.node, segment(number), payload(limits.INLINE_BYTES_MAX - number, number))
+            a.links.send(b.node, small())
+        await until(lambda: len(b.messages) == 40)
+        assert [m for _, m, _ in b.messages] == [m for number in range(20) for m in (segment(number), small())]
+        for number in range(20):
+            assert np.array_equal(b.messages[2 * number][2], payload(limits.INLINE_BYTES_MAX - number, number))
+
+
+async def test_a_payload_beside_a_message_that_has_none_is_refused() -> None:
+    async with federation(2) as (a, b):
+        link_of(a, b).send(encode_frame(Inline(wire.encode(small()), b"too much")))
+        a.links.send(b.node, small())
+        await until(lambda: b.messages)
+        assert b.codes == ["oversize"]
+        assert b.messages[0][2] is None
 
 
 async def test_bulk_resumes_where_it_was_cut(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +149,7 @@ async def test_how_long_a_payload_waits_for_the_next_link(
             return True
 
         b.wanted = cut_once
-        a.links.send(b.node, segment(), payload(1000))
+        a.links.send(b.node, segment(), payload(100_000))
         await until(lambda: len(a.ups) == len(b.ups) == 2)
         a.links.send(b.node, small())
         await until(lambda: small() in [message for _, message, _ in b.messages])
@@ -357,7 +377,7 @@ async def test_who_reads_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPatch) 
 async def test_a_full_bulk_queue_drops_and_keeps_the_link(monkeypatch: pytest.MonkeyPatch) -> None:
     async with federation(2) as (a, b):
         monkeypatch.setattr(limits, "BULK_QUEUE_ITEMS_MAX", 3)
-        sent = [a.links.send(b.node, segment(k), payload(1000, k)) for k in range(5)]
+        sent = [a.links.send(b.node, segment(k), payload(100_000, k)) for k in range(5)]
         assert sent == [True, True, True, False, False]
         await until(lambda: len(b.messages) == 3)
         assert a.up(b)
