@@ -11,7 +11,7 @@ import pytest
 from protocols import wire
 from protocols.errors import LocalError
 from protocols.message import Message
-from protocols.secagg.messages import Certificate, Vote
+from protocols.secagg.messages import Ask, Certificate, Vote
 from secured_node.net import limits
 from secured_node.net.closing import Closing
 from secured_node.net.dialler import Dialler
@@ -114,7 +114,7 @@ async def test_small_payloads_keep_their_place_among_messages() -> None:
 
 async def test_a_payload_beside_a_message_that_has_none_is_refused() -> None:
     async with federation(2) as (a, b):
-        link_of(a, b).send(encode_frame(Inline(wire.encode(small()), b"too much")))
+        link_of(a, b).send(encode_frame(Inline(wire.encode(Ask(bytes(32), 1, 1)), b"too much")))
         a.links.send(b.node, small())
         await until(lambda: b.messages)
         assert b.codes == ["oversize"]
