@@ -61,7 +61,8 @@ class Server:
                 if not isinstance(packet.frame, frames.Forget):
                     self._begin(packet)
                     break
-                shutil.rmtree(self._settings.scratch / packet.frame.job, ignore_errors=True)
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.rmtree(self._settings.scratch / packet.frame.job)
                 self._channel.send(frames.Forgotten())
         except BaseException as error:  # noqa: BLE001 - the one seam: a task may raise anything, SystemExit too
             self._fail(error)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import random
 import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
+from protocols.message import Payload
 from secured_node.work.supervisor import JobFailed, WorkerDied
 from tests.unit import heart
 from tests.unit.heart import HEART, HOSPITALS, needs_heart
@@ -175,6 +178,30 @@ async def test_worker_killed_between_local_and_apply_gives_the_same_integers(tmp
         await site.supervisor.forget(JOB)
         session = await reopened(site, job, [total])
         assert not np.array_equal((await session.local(2))[0], second)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_worker_killed_at_any_moment_never_gives_other_integers(tmp_path: Path, seed: int) -> None:
+    """Whatever it had come to: what was handed over once is handed over again, and the job goes on."""
+    delay = random.Random(seed)
+    job = order("bench", json.dumps({"length": 200_000}).encode(), word_bits=32)
+    handed: Payload | None = None
+    async with worker_site(tmp_path / "site") as site:
+        for _ in range(3):
+            session = await site.supervisor.open(job)
+            making = asyncio.create_task(session.local(1, again=handed is not None))
+            await asyncio.sleep(delay.uniform(0, 0.02))
+            os.kill(session.process, signal.SIGKILL)
+            with contextlib.suppress(WorkerDied):
+                words, _ = await making
+                assert handed is None or np.array_equal(words, handed)
+                handed = words.copy()
+            await session.close()
+        session = await site.supervisor.open(job)
+        words, _ = await session.local(1, again=handed is not None)
+        assert handed is None or np.array_equal(words, handed)
+        assert site.kept() == ["round-1.words"]
+        assert await session.apply(1, add_up([words] * 4, 32))
 
 
 async def test_integers_that_were_lost_are_not_made_again(tmp_path: Path) -> None:

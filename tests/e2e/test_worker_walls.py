@@ -9,14 +9,17 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
-from secured_node.work.launch import SocketLauncher
+from secured_node.work import frames
+from secured_node.work.frames import TO_DAEMON, TO_WORKER
+from secured_node.work.launch import ChildLauncher, SocketLauncher
+from secured_node.work.memfd import seal
 from secured_node.work.supervisor import JobFailed, Supervisor, WorkerDied
 from secured_node.work.walls import Layer
 from tests.misbehaving import ATTEMPTS
@@ -292,6 +295,61 @@ def _children() -> list[int]:
     return found
 
 
+# --- a daemon that misbehaves -----------------------------------------------------------------------------------------
+
+
+def _junk() -> tuple[bytes, list[int]]:
+    return os.urandom(50), []
+
+
+def _open_frame(size: int, *contents: bytes, sealed: bool = True) -> tuple[bytes, list[int]]:
+    made = [_content(content, sealed) for content in contents]
+    return TO_WORKER.encode(frames.Open(size, JOB, "bench", None, 4, 32, 10, 100)), made
+
+
+def _content(content: bytes, sealed: bool) -> int:
+    if sealed:
+        return seal("content", [content])[0]
+    descriptor = os.memfd_create("content", os.MFD_ALLOW_SEALING)
+    os.write(descriptor, content)
+    return descriptor
+
+
+ATTACKS: list[tuple[str, Callable[[], tuple[bytes, list[int]]]]] = [
+    ("junk", _junk),
+    ("an answer", lambda: (TO_DAEMON.encode(frames.Applied(1, True)), [])),
+    ("an order before the job", lambda: (TO_WORKER.encode(frames.Local(1, False)), [])),
+    ("a descriptor that is not announced", lambda: (TO_WORKER.encode(frames.Finish()), [_content(b"{}", True)])),
+    ("no descriptor", lambda: _open_frame(2)),
+    ("two descriptors", lambda: _open_frame(2, b"{}", b"{}")),
+    ("a memfd without seals", lambda: _open_frame(2, b"{}", sealed=False)),
+    ("a memfd of another size", lambda: _open_frame(3, b"{}")),
+    ("a document that is none", lambda: _open_frame(2, b"[]")),
+    ("deep nesting", lambda: _open_frame(100_000, b"[" * 100_000)),
+]
+
+
+@pytest.mark.parametrize("attack", [row[1] for row in ATTACKS], ids=[row[0] for row in ATTACKS])
+async def test_order_that_is_none_is_answered_by_one_failure(
+    tmp_path: Path, attack: Callable[[], tuple[bytes, list[int]]]
+) -> None:
+    async with worker_site(tmp_path / "site") as site:
+        launcher = ChildLauncher(site.scratch)
+        worker = await launcher.launch()
+        data, descriptors = attack()
+        raw: Any = worker.channel
+        socket.send_fds(raw._socket, [data], descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        packet = await worker.channel.receive()
+        assert packet is not None
+        assert isinstance(packet.frame, frames.Failed)
+        assert packet.frame.code in {"frame", "order"}
+        assert await worker.channel.receive() is None
+        assert await worker.stop() == "it ended with exit code 1"
+        assert not (site.scratch / JOB).exists()
+
+
 # --- processes --------------------------------------------------------------------------------------------------------
 
 
@@ -327,6 +385,9 @@ async def test_forgetting_keeps_the_spare_and_touches_one_job_alone(tmp_path: Pa
         await site.supervisor.forget(JOB)
         supervisor: Any = site.supervisor
         assert supervisor._spare is not None
+        (site.scratch / JOB).write_text("no folder", encoding="ascii")
+        with pytest.raises(WorkerDied, match="Not a directory"):
+            await site.supervisor.forget(JOB)
 
 
 async def test_second_worker_at_a_job_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,327 @@
+"""Jobs over four real daemons: results equal the pooled rows, people are asked, policies hold, proofs can be checked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from demo.hubs import Hub, wait_until
+from tests.e2e.conftest import ROWS
+from tests.hub_kit import (
+    Table,
+    assert_never_two,
+    cli,
+    done,
+    patients,
+    register,
+    request,
+    result,
+    rows_of,
+    submit,
+    wait_ended,
+    wait_offers,
+)
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def pooled() -> list[Table]:
+    return [patients(number, rows) for number, rows in enumerate(ROWS)]
+
+
+def column(name: str) -> np.ndarray:
+    return np.concatenate([getattr(table, name) for table in pooled()])
+
+
+def decision(shown: dict[str, Any], hub: str) -> dict[str, Any]:
+    return next(d for d in shown["decisions"] if d["name"] == hub)
+
+
+def decided(hub: Hub, job: str, who: str, answer: str) -> dict[str, Any]:
+    """Wait until a hub knows of another's answer."""
+
+    def known() -> Any:
+        shown = hub.job(job)
+        return next((d for d in shown["decisions"] if d["name"] == who and d["answer"] == answer), None)
+
+    found: dict[str, Any] = wait_until(known, f"{hub.name} does not hear that {who} answers {answer}")
+    return found
+
+
+# -- results -------------------------------------------------------------------------------------------------------
+
+
+def test_summary_over_four_daemons_equals_numpy_on_the_pooled_rows(four: list[Hub]) -> None:
+    job = submit(four[1], "summary", {"columns": ["age", "weight", "stage", "ill"]}, four, data="clinic")
+    found = done([four[1], *four], job)["data"]
+    assert found["rows"] == sum(ROWS)
+    for name in ("age", "weight"):
+        values = column(name)
+        here = found["columns"][name]
+        assert (here["count"], here["missing"]) == (np.isfinite(values).sum(), np.isnan(values).sum())
+        np.testing.assert_allclose(here["mean"], np.nanmean(values), rtol=1e-11)
+        np.testing.assert_allclose(here["variance"], np.nanvar(values, ddof=1), rtol=1e-9)
+    stages = sum((table.stage for table in pooled()), [])
+    assert found["columns"]["stage"]["levels"] == {level: stages.count(level) for level in ("one", "two", "three")}
+    assert found["columns"]["ill"]["levels"]["true"] == int(column("ill").sum())
+    assert_never_two(four)
+    answers = [result(hub, job)["data"] for hub in four]
+    assert all(answer == answers[0] for answer in answers)
+
+
+@pytest.mark.parametrize("family", ["binomial", "gaussian"])
+def test_glm_without_ridge_equals_statsmodels_on_the_pooled_rows(four: list[Hub], family: str) -> None:
+    sm = pytest.importorskip("statsmodels.api")
+    outcome = "ill" if family == "binomial" else "weight"
+    covariates = ["age", "stage"] + (["weight"] if family == "binomial" else [])
+    parameters = {"family": family, "outcome": outcome, "covariates": covariates, "ridge": 0}
+    job = submit(four[0], "glm", parameters, four, data="clinic")
+    found = done(four, job)["data"]["coefficients"]
+    stage = np.array(sum((table.stage for table in pooled()), []))
+    terms = {"(intercept)": np.ones(len(stage)), "age": column("age")}
+    terms |= {"stage=two": stage == "two", "stage=three": stage == "three"}
+    terms |= {"weight": column("weight")} if family == "binomial" else {}
+    design = np.column_stack(list(terms.values())).astype(float)
+    y = column(outcome).astype(float)
+    complete = np.isfinite(design).all(axis=1) & np.isfinite(y)
+    kind = sm.families.Binomial() if family == "binomial" else sm.families.Gaussian()
+    fit = sm.GLM(y[complete], design[complete], family=kind).fit(tol=1e-14, maxiter=200)
+    assert set(found) == set(terms)
+    for term, beta, error in zip(terms, fit.params, fit.bse, strict=True):
+        np.testing.assert_allclose(found[term]["coefficient"], beta, rtol=1e-6)
+        np.testing.assert_allclose(found[term]["standard_error"], error, rtol=1e-6)
+
+
+def test_a_submitter_without_data_follows_and_gets_the_result(four: list[Hub], tmp_path: Path) -> None:
+    """The data set is registered at three of the four: the fourth proposes, and reads along."""
+    tables = [patients(10 + number, 40) for number in range(3)]
+    for hub, table in zip(four[:3], tables, strict=True):
+        register(hub, tmp_path, table, "three-only")
+    wait_offers(four, "three-only", 3)
+    west = four[3]
+    job = submit(west, "summary", {"columns": ["weight"]}, four[:3], data="three-only")
+    found = done([west, *four[:3]], job)
+    weights = np.concatenate([table.weight for table in tables])
+    np.testing.assert_allclose(found["data"]["columns"]["weight"]["mean"], np.nanmean(weights), rtol=1e-11)
+    assert found["cohort"] and "west" not in found["cohort"]
+    out = tmp_path / "followed"
+    assert cli(west.state, "job", "result", job, "--out", str(out)).code == 0
+    assert cli(None, "job", "verify", str(out)).code == 0
+
+
+# -- people --------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_that_is_asked_about_waits_for_the_data_manager_and_then_runs(four: list[Hub]) -> None:
+    north, east, south, west = four
+    job = submit(north, "summary", {"columns": ["age"]}, four, data="clinic", purpose="question")
+    for hub in four:
+        asked = decided(north, job, hub.name, "ask")
+        assert "no rule" in asked["reason"]
+    shown = cli(north.state, "job", "show", job).value
+    assert shown["state"] == "collecting"
+    assert sorted(shown["waiting_for"]) == ["east", "north", "south", "west"]
+    assert "Only sums over all members" in shown["consent"]
+    for hub in (north, east, south):
+        assert cli(hub.state, "job", "approve", job).code == 0
+    wait_until(lambda: north.job(job)["waiting_for"] == ["west"], "it does not wait for west alone")
+    text = cli(north.state, "job", "show", job, as_json=False).out
+    assert "waits for" in text and "west" in text
+    assert cli(west.state, "job", "approve", job).code == 0
+    assert done(four, job)["rounds"] == 2
+    late = cli(west.state, "job", "refuse", job, "--reason", "too late")
+    assert late.code == 1 and "change nothing" in late.error["why"]
+
+
+def test_a_refusal_ends_a_job_and_its_reason_is_shown_at_the_submitter(four: list[Hub]) -> None:
+    north, _, south, _ = four
+    job = submit(north, "summary", {"columns": ["age"]}, four, data="clinic", purpose="question two")
+    decided(south, job, "south", "ask")
+    reason = "the ethics board has not met"
+    assert cli(south.state, "job", "refuse", job, "--reason", reason).code == 0
+    for shown in wait_ended(four, job):
+        assert shown["state"] == "cancelled" and reason in shown["reason"]
+    assert decision(north.job(job), "south")["reason"] == reason
+    assert reason in cli(north.state, "job", "show", job, as_json=False).out
+    wait = cli(north.state, "job", "result", job, "--wait")
+    assert wait.code == 4 and reason in wait.error["why"]
+
+
+def test_only_the_submitter_cancels_and_everybody_hears_why(four: list[Hub]) -> None:
+    north, east, _, _ = four
+    job = submit(north, "summary", {"columns": ["age"]}, four, data="clinic", purpose="question three")
+    wait_until(lambda: east.knows(job), "east does not know of the job")
+    foreign = cli(east.state, "job", "cancel", job, "--reason", "no")
+    assert foreign.code == 4 and "north's to cancel" in foreign.error["why"]
+    assert cli(north.state, "job", "cancel", job, "--reason", "wrong column").code == 0
+    for shown in wait_ended(four, job):
+        assert shown["state"] == "cancelled" and "wrong column" in shown["reason"]
+    again = cli(north.state, "job", "cancel", job, "--reason", "again")
+    assert again.code == 1 and "cancelled" in again.error["why"]
+
+
+def test_a_running_job_can_be_cancelled(four: list[Hub]) -> None:
+    north = four[0]
+    job = submit(north, "bench", {"length": 2000, "rounds": 5000}, four, rounds_max=5000, word_bits=32)
+    wait_until(lambda: north.job(job)["rounds"] >= 2, "the job does not run", every_s=0.005)
+    north.ask("POST", f"/v1/jobs/{job}/cancel", {"reason": "enough"})
+    assert {shown["state"] for shown in wait_ended(four, job)} == {"cancelled"}
+    assert result_code(north, job) == "no_result"
+
+
+def result_code(hub: Hub, job: str) -> str:
+    return request(hub.state / "api.sock", "GET", f"/v1/jobs/{job}/result").code
+
+
+# -- policy --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("purpose", "changes", "words"),
+    [
+        ("never mind", {}, "refuses such jobs"),
+        ("big study", {}, "wants 5"),
+        ("short study", {"rounds_max": 3}, "allows 2"),
+        ("research", {"min_rows": 100}, "fewer than the 100 rows"),
+        ("rows study", {}, "fewer than the 100 rows that its policy wants"),
+    ],
+)
+def test_a_site_refuses_what_its_policy_does_not_allow(
+    four: list[Hub], purpose: str, changes: dict[str, Any], words: str
+) -> None:
+    north, west = four[0], four[3]
+    job = submit(north, "summary", {"columns": ["age"]}, four, data="clinic", purpose=purpose, **changes)
+    refused = decided(north, job, "west", "refuse")
+    assert words in refused["reason"]
+    assert {shown["state"] for shown in wait_ended(four, job)} == {"cancelled"}
+    # What the policy refuses, no person at the socket can let pass.
+    late = cli(west.state, "job", "approve", job)
+    assert late.code != 0
+
+
+def test_a_data_manager_cannot_approve_what_the_policy_refuses(four: list[Hub]) -> None:
+    """The job lists nobody, so that it stays open after the refusals."""
+    north, west = four[0], four[3]
+    job = submit(north, "summary", {"columns": ["age"]}, data="clinic", purpose="never ever")
+    decided(west, job, "west", "refuse")
+    tried = cli(west.state, "job", "approve", job)
+    assert tried.code == 4 and "refuses such jobs" in tried.error["why"]
+    assert decision(west.job(job), "west")["answer"] == "refuse"
+    north.ask("POST", f"/v1/jobs/{job}/cancel", {"reason": "tested"})
+
+
+def test_a_site_without_the_data_set_cannot_be_made_to_join(four: list[Hub], tmp_path: Path) -> None:
+    north, west = four[0], four[3]
+    register(north, tmp_path, patients(20, 30), "north-only")
+    wait_offers(four, "north-only", 1)
+    job = submit(north, "summary", {"columns": ["age"]}, data="north-only", purpose="question four")
+    assert "has no data set" in decided(north, job, "west", "refuse")["reason"]
+    tried = cli(west.state, "job", "approve", job)
+    assert tried.code == 4 and "has no data set" in tried.error["why"]
+    assert decision(west.job(job), "west")["answer"] == "refuse"
+    north.ask("POST", f"/v1/jobs/{job}/cancel", {"reason": "tested"})
+
+
+def test_a_site_with_fewer_than_ten_rows_refuses(four: list[Hub], tmp_path: Path) -> None:
+    for number, hub in enumerate(four):
+        register(hub, tmp_path, patients(30 + number, 9 if hub.name == "south" else 30), "few")
+    wait_offers(four, "few", 4)
+    job = submit(four[0], "summary", {"columns": ["age"]}, four, data="few")
+    assert "fewer than the 10 rows" in decided(four[0], job, "south", "refuse")["reason"]
+    assert {shown["state"] for shown in wait_ended(four, job)} == {"cancelled"}
+
+
+def test_a_job_cannot_lower_the_fewest_rows_of_a_site(four: list[Hub], tmp_path: Path) -> None:
+    for number, hub in enumerate(four):
+        register(hub, tmp_path, patients(40 + number, 5 if hub.name == "south" else 30), "fewer")
+    wait_offers(four, "fewer", 4)
+    job = submit(four[0], "summary", {"columns": ["age"], "min_rows": 1}, four, data="fewer", min_rows=1)
+    decided(four[0], job, "south", "refuse")
+    assert "done" not in {shown["state"] for shown in wait_ended(four, job)}
+
+
+def test_columns_that_the_schema_lacks_end_a_job_in_words(four: list[Hub]) -> None:
+    job = submit(four[0], "summary", {"columns": ["height"]}, four, data="clinic")
+    shown = wait_ended(four, job)
+    assert {one["state"] for one in shown} == {"failed"}
+    assert any("do not fit the job" in one["reason"] for one in shown)
+
+
+# -- groups --------------------------------------------------------------------------------------------------------
+
+
+def test_groups_shows_whom_a_hub_may_only_be_summed_with(four: list[Hub]) -> None:
+    job = submit(four[0], "summary", {"columns": ["age"]}, four, data="clinic")
+    done(four, job)
+    for hub in four:
+        shown = {g["data"]: g for g in cli(hub.state, "groups").value["groups"]}
+        assert shown["clinic"]["standing"] == "grouped"
+        assert sorted(shown["clinic"]["members"]) == ["east", "north", "south", "west"]
+    # Three of the four cannot be summed without the fourth.
+    cut = submit(four[0], "summary", {"columns": ["age"]}, four[:3], data="clinic")
+    ends = wait_ended(four[:3], cut)
+    assert {end["state"] for end in ends} == {"cancelled"}
+    assert any("would be missing" in end["reason"] for end in ends)
+
+
+# -- proofs --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def proof(four: list[Hub], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `job result --out` made."""
+    out = tmp_path_factory.mktemp("proof")
+    job = submit(four[0], "summary", {"columns": ["age"]}, four, data="clinic")
+    done(four, job)
+    assert cli(four[0].state, "job", "result", job, "--out", str(out)).code == 0
+    return out
+
+
+def test_a_result_is_written_as_card_arrays_and_chain(proof: Path) -> None:
+    from safetensors.numpy import load_file
+
+    card = json.loads((proof / "card.json").read_text())
+    arrays = load_file(proof / "result.safetensors")
+    assert card["data"]["columns"]["age"]["mean"] == arrays["mean"][0]
+    assert card["proved"]["rounds"] == 2 and len(card["proved"]["members"]) == 4
+    checked = cli(None, "job", "verify", str(proof))
+    assert checked.code == 0 and checked.value == card["proved"]
+    assert cli(None, "job", "verify", str(proof / "chain.json"), as_json=False).code == 0
+
+
+def test_verify_refuses_a_chain_in_which_anything_was_changed(proof: Path, tmp_path: Path) -> None:
+    """One change of each part through the command line; every byte is `tests/unit/test_verify.py`'s."""
+    chain = json.loads((proof / "chain.json").read_text())
+
+    def flipped(text: str, at: int) -> str:
+        return text[:at] + ("0" if text[at] != "0" else "1") + text[at + 1 :]
+
+    certificate, total = chain["rounds"][1]
+    changes = {
+        "sum": {"rounds": [chain["rounds"][0], [certificate, flipped(total, 5)]]},
+        "certificate": {"rounds": [chain["rounds"][0], [flipped(certificate, len(certificate) - 9), total]]},
+        "record": {"records": [flipped(chain["records"][0], 250), *chain["records"][1:]]},
+        "charter": {"charter": flipped(chain["charter"], 120)},
+        "job": {"job": flipped(chain["job"], 200)},
+    }
+    for part, change in changes.items():
+        bad = tmp_path / f"{part}.json"
+        bad.write_text(json.dumps(chain | change))
+        checked = cli(None, "job", "verify", str(bad))
+        assert checked.code == 8, f"a changed {part} was not noticed"
+        assert checked.error["exit_code"] == 8
+    (tmp_path / "no.json").write_text("not JSON")
+    assert cli(None, "job", "verify", str(tmp_path / "no.json")).code == 8
+
+
+def test_sums_on_disk_are_what_the_chain_proves(four: list[Hub], proof: Path) -> None:
+    chain = json.loads((proof / "chain.json").read_text())
+    job = json.loads((proof / "card.json").read_text())["job"]
+    for hub in four:
+        rows = rows_of(hub, "SELECT round, total FROM certified WHERE job = ? ORDER BY round", bytes.fromhex(job))
+        for (number, blob), (_, total) in zip(rows, chain["rounds"], strict=True):
+            assert (hub.state / "blobs" / blob).read_bytes().hex() == total, f"{hub.name}, round {number}"
