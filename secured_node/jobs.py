@@ -114,14 +114,25 @@ class Jobs:
     async def _live(self, job: Job, wishes: asyncio.Queue[Advance | StartWork | Moved]) -> None:
         work = _Work(job, self._node, self._store, self._data, self._supervisor)
         try:
+            ended = await self._serve(job, work, wishes)
+            while not ended:
+                wish = await wishes.get()
+                ended = isinstance(wish, Moved) and wish.state in ENDED
+            await self._forget(work, job)
+        finally:
+            self._running.pop(job.job, None)
+            await work.close()
+
+    async def _serve(self, job: Job, work: _Work, wishes: asyncio.Queue[Advance | StartWork | Moved]) -> bool:
+        """Grant wishes until the job has ended (True), or cannot go on here."""
+        try:
             while True:
                 wish = await wishes.get()
                 if isinstance(wish, Moved):
                     if wish.state is State.DONE:
                         await self._keep(job, await work.finish())
                     if wish.state in ENDED:
-                        await self._forget(work, job)
-                        return
+                        return True
                     continue
                 self._post(ForJob(job.job, await self._grant(work, wish)))
         except JobFailed as error:
@@ -130,9 +141,7 @@ class Jobs:
         except WorkerDied as error:
             log.error("job_failed_here", job=job.subject, reason=str(error))
             self._post(ForJob(job.job, WorkFailed("its worker died again and again")))
-        finally:
-            self._running.pop(job.job, None)
-            await work.close()
+        return job.state in ENDED
 
     async def _forget(self, work: _Work, job: Job) -> None:
         """The integers that the worker kept have had their time."""
