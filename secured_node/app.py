@@ -24,7 +24,7 @@ from protocols.records.record import decode_record
 from secured_node import VERSION
 from secured_node.api.routes import routes
 from secured_node.api.server import Api
-from secured_node.config import Config, ConfigError, Network, changes, load_config
+from secured_node.config import Config, ConfigError, Log, Network, changes, load_config
 from secured_node.datasets import DataSets
 from secured_node.driver import Driver
 from secured_node.founding import CHARTER, NAME, ORGANISATION, node_body
@@ -60,6 +60,7 @@ class Hub:
         """Read configuration, key and database. Raises `ConfigError`, `StateError`, `DatabaseError`."""
         config = load_config(config_path)
         identity = state.identity()
+        state.lock()
         store = Store(state.folder)
         charter = (await store.rows(SETTINGS)).get(CHARTER)
         if charter is None:
@@ -92,7 +93,14 @@ class Hub:
             on_refused=events.on_refused,
         )
         self.service = Service(
-            node, self._driver, store, data, self._supervisor, lambda: self.config, self._links.status
+            node,
+            self._driver,
+            store,
+            data,
+            self._supervisor,
+            lambda: self.config,
+            self._links.status,
+            judge=self._jobs.judge,
         )
         endpoints = config.network.endpoints
         self._api = Api(routes(self.service, self._membership, store, endpoints), lambda: self.config.roles)
@@ -192,7 +200,11 @@ class Hub:
         else:
             live, restart = changes(self.config, new)
             self.config = msgspec.structs.replace(
-                self.config, policy=new.policy, roles=new.roles, log=new.log, network=_seeds(self.config, new)
+                self.config,
+                policy=new.policy,
+                roles=new.roles,
+                log=_level(self.config, new),
+                network=_seeds(self.config, new),
             )
             set_up_logs(self.config.log)
             self._refresh_soon()
@@ -222,6 +234,10 @@ class Hub:
 
 def _seeds(old: Config, new: Config) -> Network:
     return msgspec.structs.replace(old.network, seeds=new.network.seeds)
+
+
+def _level(old: Config, new: Config) -> Log:
+    return msgspec.structs.replace(old.log, level=new.log.level)
 
 
 class _NetEvents:

@@ -27,7 +27,7 @@ from protocols.node import InJob, Node, Proposed
 from protocols.records.events import Dropped, Forked, Learned
 from protocols.records.record import Record
 from protocols.secagg.effects import Certified, Evidence, Retried
-from secured_node.store.audit import Entry
+from secured_node.store.audit import Told
 from secured_node.store.store import Kept, Store
 
 log = structlog.get_logger()
@@ -58,6 +58,13 @@ class Site(Protocol):
 
     def learned(self, effect: Learned | Dropped) -> None:
         """A record came or went; the roster may have changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken(Event):
+    """Something beside the driver failed for good, the disk or a bug of ours: `run` raises it."""
+
+    error: BaseException
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +150,8 @@ class Driver:
             if isinstance(event, _Step):
                 await self._take_step(event)
                 continue
+            if isinstance(event, Broken):
+                raise event.error
             if isinstance(event, Tick):
                 self._ticking = False
             await self._carry_out(self.node.handle(event, time.monotonic()))
@@ -153,7 +162,12 @@ class Driver:
         except LocalError as error:
             step.done.set_exception(error)
             return
-        await self._carry_out(effects)
+        try:
+            await self._carry_out(effects)
+        except Exception as error:
+            if not step.done.done():
+                step.done.set_exception(error)
+            raise
         if not step.done.done():
             step.done.set_result(effects)
 
@@ -214,7 +228,13 @@ class Driver:
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.post(Broken(error))
 
     async def _compute(self, effect: Compute) -> None:
         value = await asyncio.get_running_loop().run_in_executor(self._pool, effect.work)
@@ -227,7 +247,7 @@ class Driver:
 
     # -- audit ---------------------------------------------------------------------------------------------------
 
-    def _entry(self, event: str, about: dict[str, Any]) -> Entry:
+    def _entry(self, event: str, about: dict[str, Any]) -> Told:
         return self._store.audit.entry(datetime.now(UTC).isoformat(timespec="milliseconds"), event, about)
 
     def _worth_telling(self, effect: Refused) -> bool:
@@ -240,7 +260,7 @@ class Driver:
         self._told[key] = self._told.get(key, 0) + 1
         return self._told[key] <= REFUSALS_TOLD_MAX and len(self._told) <= REFUSERS_MAX
 
-    def _audited(self, effect: Effect) -> Entry | None:
+    def _audited(self, effect: Effect) -> Told | None:
         """The audit tells of decisions, sums, refusals, evidence and moves; of contents it tells digests."""
         match effect:
             case Learned():

@@ -27,6 +27,7 @@ from protocols.node import ForJob, Node, Proposed
 from protocols.records.events import Dropped, Learned
 from secured_node.config import Policy
 from secured_node.datasets import DataSets
+from secured_node.driver import Broken
 from secured_node.policy import decide
 from secured_node.store.store import RESULTS, Row, Store
 from secured_node.work.supervisor import JobFailed, JobResult, OpenJob, Session, Supervisor, WorkerDied
@@ -84,12 +85,19 @@ class Jobs:
             return
         running = self._running.get(effect.job)
         if running is None:
-            if isinstance(effect, Moved):
+            if isinstance(effect, Moved) and effect.state is not State.DONE:
                 return
             queue: asyncio.Queue[Advance | StartWork | Moved] = asyncio.Queue()
-            task = asyncio.get_running_loop().create_task(self._live(self._node.jobs[effect.job], queue))
+            live = self._make_up if isinstance(effect, Moved) else self._live
+            task = asyncio.get_running_loop().create_task(live(self._node.jobs[effect.job], queue))
+            task.add_done_callback(self._ended)
             running = self._running[effect.job] = _Running(queue, task)
         running.wishes.put_nowait(effect)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._post(Broken(error))
 
     async def stop(self) -> None:
         """End all jobs' tasks; the workers go with them."""
@@ -122,6 +130,13 @@ class Jobs:
         finally:
             self._running.pop(job.job, None)
             await work.close()
+
+    async def _make_up(self, job: Job, wishes: asyncio.Queue[Advance | StartWork | Moved]) -> None:
+        """A job that was done already when the daemon started: it may have been killed before the result was kept."""
+        if await self._store.row(RESULTS, job.job) is None:
+            await self._live(job, wishes)
+        else:
+            self._running.pop(job.job, None)
 
     async def _serve(self, job: Job, work: _Work, wishes: asyncio.Queue[Advance | StartWork | Moved]) -> bool:
         """Grant wishes until the job has ended (True), or cannot go on here."""

@@ -63,9 +63,12 @@ class Service:
         supervisor: Supervisor,
         config: Callable[[], Config],
         links: Callable[[], list[LinkStatus]],
+        *,
+        judge: Callable[[Job], Decide],
     ) -> None:
+        """judge: what the site's policy says to a job now."""
         self._node, self._driver, self._store = node, driver, store
-        self._data, self._supervisor = data, supervisor
+        self._data, self._supervisor, self._judge = data, supervisor, judge
         self._config, self._links = config, links
         self._started = time.monotonic()
         self.walls: Walled | None = None
@@ -205,7 +208,7 @@ class Service:
         numbers = ("min_nodes", "max_nodes", "rounds_max", "word_bits", "holders", "colluders", "min_rows", "collect_s")
         return {
             **self._brief(job),
-            "parameters": msgspec.json.decode(spec.parameters),
+            "parameters": _shown(spec.parameters),
             **{name: getattr(spec, name) for name in numbers},
             "members": list(spec.members),
             "cohort": [self.name(node) for node in job.body.members] if job.body else [],
@@ -234,12 +237,16 @@ class Service:
         return words
 
     async def decide_job(self, text: str, answer: Answer, reason: str = "") -> dict[str, Any]:
-        """A data manager answers a job. Raises `ServiceError`."""
+        """A data manager answers a job; the policy's own refusal stands. Raises `ServiceError`."""
         job = self.find_job(text)
         if job.state in ENDED or job.body is not None:
             raise ServiceError(
                 f"job {text!r}", f"it is {job.state}: an answer would change nothing", "", "too_late", 409
             )
+        judged = self._judge(job)
+        if answer is Answer.JOIN and judged.answer is Answer.REFUSE:
+            todo = "what the policy refuses, nobody here can approve: change the policy or the data set first"
+            raise ServiceError(f"job {text!r}", judged.reason, todo, "policy", 403)
         await self._driver.tell(ForJob(job.job, Decide(answer, reason)))
         return self.show_job(job)
 
@@ -250,13 +257,15 @@ class Service:
             raise ServiceError(
                 f"job {text!r}", f"it is {self.name(job.author)}'s to cancel", "refuse it instead", "not_yours", 403
             )
+        if job.state in ENDED:
+            raise ServiceError(f"job {text!r}", f"it is {job.state} already", "", "too_late", 409)
         await self._publish(self._node.sign(CANCEL, job.subject, Cancel(reason)))
         return self.show_job(job)
 
     async def result(self, text: str) -> dict[str, Any]:
         """A finished job's result, with the arrays in safetensors as hexadecimal. Raises `ServiceError`."""
         job = self.find_job(text)
-        kept = (await self._store.rows(RESULTS)).get(job.job)
+        kept = await self._store.row(RESULTS, job.job)
         if kept is None:
             raise ServiceError(
                 f"job {text!r}", f"it is {job.state}: {job.reason or 'no result yet'}", "", "no_result", 409
@@ -364,6 +373,14 @@ class Service:
         refused = [e for e in effects if isinstance(e, Refused) and e.peer is None]
         if refused:
             raise LocalError(f"the record does not stand: {refused[0].code}: {refused[0].detail}")
+
+
+def _shown(parameters: bytes) -> Any:
+    """A job's parameters as values; as text where a hub proposed something that is no JSON."""
+    try:
+        return msgspec.json.decode(parameters)
+    except (msgspec.MsgspecError, RecursionError):
+        return parameters.decode(errors="replace")
 
 
 def _default(field: str) -> Any:

@@ -6,11 +6,12 @@ named ``secured-node.key``, which then comes first and needs no file.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import stat
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from protocols.identity import SEED_BYTES, Identity
 
@@ -18,6 +19,7 @@ KEY: Final = "key"
 CREDENTIAL: Final = "secured-node.key"
 API_SOCKET: Final = "api.sock"
 SCRATCH: Final = "scratch"
+LOCK: Final = "lock"
 FOLDER_MODE: Final = 0o700
 
 
@@ -30,6 +32,7 @@ class State:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
+        self._lock: TextIO | None = None
 
     @property
     def api_socket(self) -> Path:
@@ -47,6 +50,20 @@ class State:
             self.folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         except OSError as error:
             raise StateError(f"{self.folder} cannot be made: {error.strerror}. Choose another with --state.") from None
+
+    def lock(self) -> None:
+        """Claim the folder for as long as this process lives: two daemons with one key would sign twice.
+
+        Raises `StateError` if another daemon runs on it.
+        """
+        path = self.folder / LOCK
+        try:
+            self._lock = open(path, "a", opener=_private)  # noqa: SIM115 - held until the process ends
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StateError(f"{self.folder} is in use: another daemon runs on it.") from None
+        except OSError as error:
+            raise StateError(f"{path} cannot be written: {error.strerror}.") from None
 
     def make_scratch(self) -> None:
         """Make the folder of workers that are children. Raises `StateError`."""

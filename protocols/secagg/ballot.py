@@ -14,6 +14,12 @@ from protocols.secagg.messages import Certificate, Vote
 from protocols.secagg.signing import RoundId, verify_message, verify_votes
 
 
+def contradiction(one: Certificate, other: Certificate) -> list[Evidence]:
+    """Evidence against all who voted in both of two valid certificates that contradict each other (G8)."""
+    doubles = {v.author for v in one.votes} & {v.author for v in other.votes}
+    return [Evidence(author, "two_certificates", (one, other)) for author in sorted(doubles)]
+
+
 class Ballot:
     """Votes by member, each checked before it enters."""
 
@@ -41,16 +47,20 @@ class Ballot:
         return []
 
     def adopt(self, certificate: Certificate) -> list[Evidence]:
-        """Take in a whole certificate; evidence if it contradicts the one that is here (G8). Raises `PeerError`."""
+        """Take in a whole certificate; evidence if it contradicts what is here (G8). Raises `PeerError`."""
+        if self.certificate is not None and self.certificate.history == certificate.history:
+            return []
         verify_votes(self.cohort, certificate.votes, self.place.number, certificate.history)
+        evidence = []
         for vote in certificate.votes:
-            self.votes.setdefault(self.cohort.members.index(vote.author), vote)
+            known = self.votes.setdefault(self.cohort.members.index(vote.author), vote)
+            if known.history != vote.history:
+                evidence.append(Evidence(vote.author, "two_votes", (known, vote)))
         if self.certificate is None:
             self.certificate = certificate
         elif self.certificate.history != certificate.history:
-            doubles = {v.author for v in self.certificate.votes} & {v.author for v in certificate.votes}
-            return [Evidence(a, "two_certificates", (self.certificate, certificate)) for a in sorted(doubles)]
-        return []
+            evidence += contradiction(self.certificate, certificate)
+        return evidence
 
     @property
     def hopeless(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from protocols.core import Effect
 from protocols.identity import NodeId
@@ -52,16 +53,27 @@ class RoundDone(Effect):
     total: Payload
 
 
+CONVICTS: Final = frozenset({"two_offers", "two_roots", "two_sums", "two_votes", "two_certificates", "false_sum"})
+"""Kinds of evidence that no honest author leaves behind. The others (``other_history``, ``other_context``,
+``other_roots``) show that members were told different things: by whom is not in them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence(Effect):
-    """Signed messages that cannot both be honest, or that show another history. Kept, audited, shown to people.
+    """Signed messages that cannot all be honest. Kept, audited, shown to people; one of a kind by an author in a round.
 
-    author: who signed. kind: a fixed word. proof: the messages; together with the history they need no trust in us.
+    author: who signed. kind: a fixed word. proof: the messages; together with the history they need no trust in us
+    (``false_sum``: together with the masked inputs that the roots fix).
     """
 
     author: NodeId
     kind: str
     proof: tuple[Message, ...]
+
+    @property
+    def convicts(self) -> bool:
+        """Whether the author did it; otherwise it was only shown something else than we were."""
+        return self.kind in CONVICTS
 
 
 @dataclass(frozen=True, slots=True)

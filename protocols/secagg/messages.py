@@ -64,7 +64,7 @@ class Segment(Message, frozen=True):
 
 
 class Sum(Message, frozen=True):
-    """A holder's word for the sum of one segment: the digest of the summed words, signed over the context."""
+    """A holder's word for the sum of one segment: the digest of the summed words. context: the rooted one."""
 
     job: Digest
     round: Count
@@ -88,7 +88,8 @@ class SumWords(Message, frozen=True):
 class Vote(Message, frozen=True):
     """A certificate signature: the author holds the sum that leads to this history. At most one per round, for ever.
 
-    attempt: where the evidence lies (a hint, not signed: the certificate has no attempt in it).
+    attempt: where the evidence lies (a hint, not signed, as the certificate has no attempt in it: it counts for
+    something only when the author itself says it).
     """
 
     job: Digest

@@ -4,12 +4,16 @@ Rules.
 - The vector is made once per round; every attempt uses the same integers. A node takes part once it has its vector.
 - Attempt numbers only rise. The number is durable before its offer leaves; after a restart the node sits out that
   attempt and all below. It goes up on its own time-out, or at once to a higher number that a member's signed offer
-  shows, at most `ATTEMPT_JUMP_MAX` above.
+  shows, at most `ATTEMPT_JUMP_MAX` above and so often as `JUMPS_PER_S` says. Whoever asks about a lower one is shown
+  an offer of ours, so that nobody stays behind.
 - Who knows the sum votes: the vote, the sum and its evidence are durable together before the vote leaves. From then on
   it joins no other attempt of this round and serves the evidence; that is how members in other attempts, or back from a
-  crash, get there: they watch that attempt as witnesses and vote too.
-- t votes for one history are the certificate, and the round is done.
-- Silence is met by asking (`Inquiry`), then by another attempt, then by a pause that names who is missing.
+  crash, get there: they watch that attempt as witnesses and vote too (`Watches`).
+- t votes for one history are the certificate, and the round is done. Two contradicting certificates end it.
+- Silence is met by asking (`Inquiry`), then by another attempt, then by a pause that names who is missing; a paused
+  round goes on asking them.
+- Evidence of one kind against one author is told once. Where members see different things, they are asked for what
+  they were shown: two signed messages of one author then stand side by side.
 
 States: gathering (no vector yet) -> attempting <-> paused -> voted -> done | failed. Votes and certificates may arrive
 in any of them.
@@ -21,7 +25,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from protocols.core import (
-    Compute,
     Computed,
     Draw,
     Effect,
@@ -37,12 +40,15 @@ from protocols.core import (
 from protocols.errors import EarlyError, PeerError
 from protocols.identity import Identity, NodeId
 from protocols.message import Message, Payload
-from protocols.secagg.attempt import Attempt, Token, Total, Vector
+from protocols.records.allowance import Allowance
+from protocols.secagg.attempt import Attempt, Token, Total, Vector, vector_words
 from protocols.secagg.ballot import Ballot
 from protocols.secagg.cohort import Cohort
+from protocols.secagg.deadlines import Deadlines
 from protocols.secagg.effects import (
     Certified,
     Entered,
+    Evidence,
     Paused,
     Resumed,
     Retried,
@@ -51,32 +57,25 @@ from protocols.secagg.effects import (
     Signed,
 )
 from protocols.secagg.inquiry import Inquiry
+from protocols.secagg.intake import Intake
 from protocols.secagg.messages import Ask, Certificate, Offer, Root, Segment, Sum, SumWords, Vote
-from protocols.secagg.signing import UNSIGNED, RoundId, next_history, sign
+from protocols.secagg.rations import Rations
+from protocols.secagg.signing import UNSIGNED, RoundId, sign
 from protocols.secagg.transcript import Transcript
+from protocols.secagg.watches import Watches
 
 ATTEMPT_JUMP_MAX: Final = 1000
 """How far above ours a member's attempt may lie: far more than faults can cause in a night of one-minute attempts."""
-ATTEMPT_TIMEOUT_S: Final = 10.0
-"""Without progress for so long an attempt is given up: several round trips and masks of the largest vectors."""
-ATTEMPT_TIMEOUT_S_MAX: Final = 60.0
-"""The time-out doubles up to here."""
-ASK_AFTER_S: Final = 1.0
-"""Silence before the first ask: longer than a message takes, shorter than a person notices."""
-ASK_AFTER_S_MAX: Final = 8.0
-"""The interval doubles up to here."""
+JUMPS_BURST: Final = 8.0
+"""Jumps on one member's word at once: restarts and time-outs that fall together."""
+JUMPS_PER_S: Final = 0.5
+"""Jumps on one member's word each second after that: each costs a commit to disk and an offer to every member."""
 ANSWER_AGAIN_S: Final = 0.5
 """A peer gets the same item at most this often: below every asker's interval, so only abuse notices."""
 BULK_AGAIN_S: Final = 5.0
 """And the same bulk at most this often: it may still be under way on a slow link, or in a queue."""
 PATIENCE_ASKS: Final = 2
 """After so many asks in vain, a silent holder's segments are settled from their inputs."""
-PAUSE_AFTER_S: Final = 600.0
-"""Without any new best state for so long the round pauses and names who is missing."""
-PAUSED_ASK_S: Final = 60.0
-"""How often a paused round asks those who are missing."""
-SUM_BYTES_MAX: Final = 1 << 30
-"""A certified sum that this node did not compute itself may have so many bytes: its length is not known beforehand."""
 GARBAGE_MAX: Final = 2
 """Attempts whose masks did not cancel, or whose sum exceeds the bound, before the job fails."""
 
@@ -106,17 +105,18 @@ class Round:
         self._identity, self._draw = identity, draw
         self._ballot = Ballot(cohort, place)
         self._vector: Vector | None = None
-        self._attempt = Attempt(cohort, place, entered + 1, me)
-        self._witnesses: dict[int, Attempt] = {}
+        self._lives = 0
+        self._entered = entered
+        self._attempt = self._new_attempt(entered + 1)
+        self._watches = Watches(self._new_witness)
+        self._jumps: dict[int, Allowance] = {}
         self._signed: Signed | None = None
         self._evidence: Transcript | None = None
-        self._checking: Certified | None = None
+        self._intake = Intake(cohort)
+        self._named: set[tuple[NodeId, str]] = set()
         self._garbage = 0
-        self._retries = 0
-        self._asked = 0
-        self._ask_at = self._progress_at = self._advanced_at = float("-inf")
-        self._best = self._held = 0
-        self._answered: dict[tuple[NodeId, Message, bool], float] = {}
+        self._times = Deadlines()
+        self._rations = Rations()
         if signed is not None:
             self._restore(signed)
 
@@ -133,16 +133,21 @@ class Round:
         if self.over or not self._asking:
             return None
         if self.missing:
-            return self._ask_at
-        times = [self._ask_at, self._advanced_at + PAUSE_AFTER_S]
-        return min([*times, self._progress_at + self._timeout_s] if self._can_stall else times)
+            return self._times.ask_at
+        times = [self._times.ask_at, self._times.pauses_at]
+        return min([*times, self._times.stalls_at] if self._can_stall else times)
 
     def waiting_for(self) -> tuple[NodeId, ...]:
         """Whose messages are missing now: what `job show` says (G5). Empty while this node makes its own vector."""
-        if self._signed is not None or self._ballot.certificate is not None:
+        certificate = self._ballot.certificate
+        if certificate is not None:
+            members = {i for i, vote in self._ballot.votes.items() if vote.history == certificate.history}
+        elif self._signed is not None:
             members = set(range(self.cohort.size)) - set(self._ballot.votes)
+        elif self._attempt.live:
+            members = self._attempt.wanted().members()
         else:
-            members = self._attempt.wanted().members() if self._attempt.live else set()
+            members = {i for attempt in self._watches.attempts() for i in attempt.wanted().members()}
         return tuple(self.cohort.members[i] for i in sorted(members - {self.me}))
 
     def expects(self, message: Message, size: int) -> bool:
@@ -154,7 +159,7 @@ class Round:
 
     def _expects(self, message: Message, size: int) -> bool:
         if isinstance(message, Certificate):
-            return self._signed is None and 0 < size <= SUM_BYTES_MAX
+            return not self._has(message) and self._intake.expects(self.place, message, size)
         attempt = self._find(message.attempt) if isinstance(message, Segment | SumWords) else None
         if attempt is None or self._signed is not None:
             return False
@@ -167,18 +172,23 @@ class Round:
 
     def start(self, now: float) -> list[Effect]:
         """Begin, or begin again after a restart."""
-        self._rest(now)
-        self._advanced_at = now
+        self._times.rest(now)
+        self._times.advanced(now)
         return self._to_all(self._signed.vote) + self._follow(now) if self._signed else []
 
     def supply(self, vector: Vector, now: float) -> list[Effect]:
-        """The vector is made: take part. Raises `LocalError` if its sum could overflow."""
+        """The vector is made: take part. Raises `LocalError` for one that cannot be summed."""
         if self.over or self._vector is not None:
             return []
+        words = vector_words(self.cohort, vector)
         self._vector = vector
-        self._advanced_at = now
+        self._times.size(vector.words.nbytes, self.cohort.size, self.cohort.holders)
+        self._intake.size = words * self.cohort.word_bits // 8
+        self._times.advanced(now)
+        for attempt in self._watches.attempts():
+            attempt.transcript.expect(words, vector.bound)
         effects = [] if self._signed else self._enter(now)
-        return effects + self._follow(now)
+        return self._sift(effects + self._follow(now), now)
 
     def handle(self, event: Event, now: float) -> Sequence[Effect]:
         """Take one event. What a peer did wrong comes back as `Refused`."""
@@ -194,23 +204,15 @@ class Round:
                     effects += self._computed(event.token, event.value)
                 case LinkUp():
                     effects += self._greet(event.peer, now)
-                case Progressed():
-                    self._rest(now)
-                    self._advanced_at = now
+                case Progressed() if self.cohort.index(event.sender) is not None:
+                    self._times.trickled(now)
                 case Tick():
                     effects += self._tick(now)
         except EarlyError:
             pass
         except PeerError as error:
             effects.append(Refused(sender, error.code, error.detail))
-        return self._remember(effects + self._follow(now), now)
-
-    def _remember(self, effects: list[Effect], now: float) -> list[Effect]:
-        """Bulk that is on its way to a peer is not sent again for a while, though the peer may ask already."""
-        for effect in effects:
-            if isinstance(effect, Send) and effect.payload is not None:
-                self._answered[effect.to, effect.message, False] = now
-        return effects
+        return self._sift(effects + self._follow(now), now)
 
     def _serve(self, event: Event, now: float) -> list[Effect]:
         """The round is done here: whoever still speaks of it gets the certificate, and the sum if it asks."""
@@ -226,12 +228,14 @@ class Round:
     def _receive(self, sender: NodeId, message: Message, payload: Payload | None, now: float) -> list[Effect]:
         if self.cohort.index(sender) is None:
             raise PeerError("not_a_member", f"{sender} is not in the cohort")
+        if (getattr(message, "job", None), getattr(message, "round", None)) != (self.cohort.job, self.place.number):
+            raise PeerError("other_round", "a message of another job or round")
         effects = self._resume(now) if sender in self.missing else []
         match message:
             case Vote():
-                return effects + self._take_vote(message)
+                return effects + self._take_vote(sender, message, now)
             case Certificate():
-                return effects + self._take_certificate(sender, message, payload)
+                return effects + self._take_certificate(sender, message, payload, now)
             case Ask():
                 return effects + self._answer(sender, message, now)
             case Offer() | Root() | Segment() | Sum() | SumWords():
@@ -243,45 +247,61 @@ class Round:
     ) -> list[Effect]:
         """A message of an attempt."""
         if self._signed is not None:
-            return self._tell(sender, self._signed.vote, now)
+            return self._compare(message) + self._tell(sender, self._signed.vote, now)
         attempt = self._find(message.attempt)
         if attempt is not None:
-            return attempt.take(message, payload)
+            return attempt.take(message, payload, sender)
         above = message.attempt - self._attempt.number
         if above > ATTEMPT_JUMP_MAX:
             raise PeerError("attempt_jump", f"attempt {message.attempt} is {above} above ours")
-        return self._jump(message, now) if isinstance(message, Offer) and above > 0 else []
+        return self._jump(message, sender, now) if isinstance(message, Offer) and above > 0 else []
 
-    def _jump(self, offer: Offer, now: float) -> list[Effect]:
+    def _compare(self, message: Message) -> list[Effect]:
+        """This node has voted: what others were shown in the same attempt can only be evidence any more."""
+        seen = self._evidence
+        if seen is None or not isinstance(message, Offer | Root) or message.attempt != seen.number:
+            return []
+        return seen.add_offer(message) if isinstance(message, Offer) else seen.add_root(message)
+
+    def _jump(self, offer: Offer, sender: NodeId, now: float) -> list[Effect]:
         """A member is in a higher attempt, and its signed offer proves it: go there."""
-        attempt = Attempt(self.cohort, self.place, offer.attempt, self.me)
-        effects = attempt.take(offer, None)
+        attempt = self._new_attempt(offer.attempt)
+        effects = attempt.take(offer, None, sender)
         if not attempt.transcript.offers:
             return effects
-        self._attempt = attempt
+        author = self.cohort.members.index(offer.author)
+        if not self._jumps.setdefault(author, Allowance(JUMPS_BURST, JUMPS_PER_S, now)).take(1, now):
+            raise PeerError("too_fast", f"{offer.author} starts more than {JUMPS_PER_S} attempts a second")
+        self._replace_attempt(attempt)
         effects += self._resume(now) if self.missing else []
         return effects + (self._enter(now) if self._vector is not None and not attempt.live else [])
 
-    def _take_vote(self, vote: Vote) -> list[Effect]:
-        """Count it; if this node is not in the attempt that it rests on, watch that attempt."""
+    def _take_vote(self, sender: NodeId, vote: Vote, now: float) -> list[Effect]:
+        """Count it; if its author says so itself, its evidence lies in the attempt that it names."""
         effects: list[Effect] = list(self._ballot.add(vote))
-        here = self._signed is not None or self._find(vote.attempt) is not None
-        if not here and self.cohort.index(vote.author) in self._ballot.votes and not self.over:
-            self._witnesses[vote.attempt] = Attempt(self.cohort, self.place, vote.attempt, self.me)
-            effects += self._ask()
+        author = self.cohort.index(vote.author)
+        if author is None or sender != vote.author or author not in self._ballot.votes:
+            return effects
+        self._watches.heard(author, vote.attempt)
+        signed = self._signed
+        if signed is not None and vote.attempt == signed.vote.attempt and vote.history != signed.vote.history:
+            effects += self._tell(sender, self._ask_what_was_shown(vote.attempt), now)
         return effects
 
-    def _take_certificate(self, sender: NodeId, certificate: Certificate, payload: Payload | None) -> list[Effect]:
+    def _take_certificate(
+        self, sender: NodeId, certificate: Certificate, payload: Payload | None, now: float
+    ) -> list[Effect]:
         effects: list[Effect] = list(self._ballot.adopt(certificate))
-        mine = self._signed is not None and self._signed.vote.history == certificate.history
-        if mine or self._checking is not None:
+        if self._ballot.certificate is None or self._ballot.certificate.history != certificate.history:
+            reason = "two certificates contradict each other: more nodes lie than the job is safe against"
+            return effects + self._fail(reason)
+        if self._has(certificate) or self._intake.busy:
             return effects
         if payload is None:
             ask = Ask(self.cohort.job, self.place.number, self._attempt.number, certificate=True)
-            return [*effects, Send(sender, ask)]
-        self._checking = Certified(certificate, payload)
-        token = Token(self.place.number, 0, "certified")
-        return [*effects, Compute(token, lambda: next_history(self.place.history, self.place.number, payload))]
+            return effects + self._tell(sender, ask, now)
+        token = Token(self.place.number, 0, 0, "certified")
+        return [*effects, *self._intake.take(self.place, sender, certificate, payload, token)]
 
     def _computed(self, token: object, value: Any) -> list[Effect]:
         if not isinstance(token, Token):
@@ -292,16 +312,18 @@ class Round:
         return attempt.computed(token, value) if attempt is not None and attempt.started(token) else []
 
     def _certified_sum(self, history: bytes) -> list[Effect]:
-        fact, self._checking = self._checking, None
-        if fact is None or fact.certificate.history != history:
-            raise PeerError("wrong_sum", "the sum does not lead to the certified history")
-        return self._finish(fact)
+        match self._intake.checked(history):
+            case Certified() as fact:
+                return self._finish(fact)
+            case Refused() as refused:
+                return [refused]
+        return []
 
     def _greet(self, peer: NodeId, now: float) -> list[Effect]:
         """A link to a member: say again what it may have missed, ask for what is missing."""
         if self.cohort.index(peer) is None:
             return []
-        self._answered = {key: at for key, at in self._answered.items() if key[0] != peer}
+        self._rations.forget(peer)
         effects = self._resume(now) if peer in self.missing else []
         own: list[Message] = []
         if self._signed is not None:
@@ -309,7 +331,7 @@ class Round:
         elif self._attempt.live:
             seen = self._attempt.transcript
             own = [m for m in (seen.offers.get(self.me), seen.roots.get(self.me)) if m is not None]
-        self._ask_at = min(self._ask_at, now)
+        self._times.ask_soon(now)
         return effects + [Send(peer, message) for message in own]
 
     def _answer(self, sender: NodeId, ask: Ask, now: float) -> list[Effect]:
@@ -324,16 +346,17 @@ class Round:
                 effects += self._tell(sender, message, now, payload)
         elif self._signed is not None:
             effects += self._tell(sender, self._signed.vote, now)
+        elif ask.attempt < self._attempt.number:
+            offers = self._attempt.transcript.offers
+            shown = offers.get(self.me) or next(iter(offers.values()), None)
+            effects += self._tell(sender, shown, now) if shown is not None else []
         return effects
 
     def _tell(self, peer: NodeId, message: Message, now: float, payload: Payload | None = None) -> list[Effect]:
         """Send something again, unless the peer got it a moment ago."""
-        key = (peer, message, payload is None)
         pause = ANSWER_AGAIN_S if payload is None else BULK_AGAIN_S
-        if now - self._answered.get(key, float("-inf")) < pause:
-            return []
-        self._answered[key] = now
-        return [Send(peer, message, payload)]
+        allowed = self._rations.allows(peer, (message, payload is None), now, pause)
+        return [Send(peer, message, payload)] if allowed else []
 
     # -- time ----------------------------------------------------------------------------------------------------
 
@@ -345,42 +368,43 @@ class Round:
     @property
     def _can_stall(self) -> bool:
         """Offers wait for the slowest site's vector; once all are here an attempt must move."""
-        return self._signed is None and self._attempt.live and self._attempt.transcript.context is not None
-
-    @property
-    def _timeout_s(self) -> float:
-        return min(ATTEMPT_TIMEOUT_S * 2.0 ** min(self._retries, 10), ATTEMPT_TIMEOUT_S_MAX)
+        return self._signed is None and self._attempt.live and self._attempt.transcript.offered
 
     def _tick(self, now: float) -> list[Effect]:
         if self.missing:
-            return self._ask(now) if now >= self._ask_at else []
-        if now >= self._advanced_at + PAUSE_AFTER_S and self._asking:
+            return self._ask(now) if now >= self._times.ask_at else []
+        if now >= self._times.pauses_at and self._asking:
             return self._pause(now)
-        if self._can_stall and now >= self._progress_at + self._timeout_s:
+        if self._can_stall and now >= self._times.stalls_at:
             return self._retry("no progress", now)
-        return self._ask(now) if self._asking and now >= self._ask_at else []
+        return self._ask(now) if self._asking and now >= self._times.ask_at else []
 
-    def _rest(self, now: float) -> None:
-        """Something moved: deadlines start anew."""
-        self._progress_at = now
-        self._asked = 0
-        self._ask_at = now + ASK_AFTER_S
-
-    def _ask(self, now: float | None = None) -> list[Effect]:
-        """Ask for all that is missing; now: None for an ask outside of the schedule."""
+    def _ask(self, now: float) -> list[Effect]:
+        """Ask for all that is missing."""
         effects: list[Effect] = []
-        if now is not None:
-            interval = PAUSED_ASK_S if self.missing else min(ASK_AFTER_S * 2.0**self._asked, ASK_AFTER_S_MAX)
-            self._ask_at = now + interval
-            self._asked += 1
-            if self._asked > PATIENCE_ASKS and self._signed is None:
-                for attempt in self._attempts():
-                    effects += attempt.lose_patience()
-        for number in [a.number for a in self._attempts()] if self._signed is None else [self._attempt.number]:
-            inquiry = Inquiry(self.cohort, self.me, self.place.number, number, max(0, self._asked - 1))
-            self._fill(inquiry, number)
-            effects += inquiry.asks()
-        return effects
+        self._times.asks(now, paused=bool(self.missing))
+        if self._times.asked > PATIENCE_ASKS and self._signed is None:
+            for attempt in self._attempts():
+                effects += attempt.lose_patience()
+        numbers = [a.number for a in self._attempts()] if self._signed is None else [self._attempt.number]
+        for number in numbers:
+            effects += self._ask_about(number)
+        return effects + (self._ask_the_missing() if self.missing else [])
+
+    def _ask_about(self, number: int) -> list[Effect]:
+        inquiry = Inquiry(self.cohort, self.me, self.place.number, number, max(0, self._times.asked - 1))
+        self._fill(inquiry, number)
+        return inquiry.asks()
+
+    def _ask_the_missing(self) -> list[Effect]:
+        """A paused round: whoever hears this ask, or is heard in answer to it, brings it back to life."""
+        place = (self.cohort.job, self.place.number, self._attempt.number)
+        return [Send(node, Ask(*place, offers=(self.cohort.members.index(node),))) for node in self.missing]
+
+    def _ask_what_was_shown(self, attempt: int) -> Ask:
+        """For all signed messages that bind a member's input: two by one author convict it."""
+        everyone = tuple(range(self.cohort.size))
+        return Ask(self.cohort.job, self.place.number, attempt, offers=everyone, roots=everyone)
 
     def _fill(self, inquiry: Inquiry, number: int) -> None:
         votes = self._ballot.votes
@@ -390,8 +414,8 @@ class Round:
             elif self._signed is not None:
                 inquiry.want_votes(set(range(self.cohort.size)) - set(votes))
         attempt = self._find(number)
-        if attempt is not None and self._signed is None and (attempt.live or number in self._witnesses):
-            inquiry.want(attempt.wanted(), [i for i, v in votes.items() if v.attempt == number])
+        if attempt is not None and self._signed is None and (attempt.live or attempt is not self._attempt):
+            inquiry.want(attempt.wanted(), self._watches.voters(number))
 
     def _has(self, certificate: Certificate) -> bool:
         return self._signed is not None and self._signed.vote.history == certificate.history
@@ -399,44 +423,66 @@ class Round:
     def _retry(self, reason: str, now: float) -> list[Effect]:
         """Give this attempt up and enter the next."""
         waited = self.waiting_for()
-        self._retries += 1
-        self._attempt = Attempt(self.cohort, self.place, self._attempt.number + 1, self.me)
+        self._times.retries += 1
+        self._replace_attempt(self._new_attempt(self._attempt.number + 1))
         effects: list[Effect] = [Retried(self.place.number, self._attempt.number, reason, waited)]
         return effects + self._enter(now)
 
     def _enter(self, now: float) -> list[Effect]:
         if self._vector is None or self._signed is not None:
             return []
-        self._rest(now)
+        self._times.rest(now)
+        self._entered = self._attempt.number
         fact = Entered(self.cohort.job, self.place.number, self._attempt.number)
         return [Persist(fact), *self._attempt.open(self._identity, self._draw, self._vector)]
 
     def _pause(self, now: float) -> list[Effect]:
-        """Nothing new for long: stop attempts, keep what is signed, name who is missing."""
+        """Nothing new for long: stop attempts, keep what is signed, name who is missing. Not if it is this node."""
         self.missing = self.waiting_for()
+        if not self.missing:
+            self._times.advanced(now)
+            return []
         if self._signed is None and self._attempt.live:
-            self._attempt = Attempt(self.cohort, self.place, self._attempt.number + 1, self.me)
-        self._ask_at, self._advanced_at = now + PAUSED_ASK_S, now
+            self._replace_attempt(self._new_attempt(self._attempt.number + 1))
+        self._times.paused(now)
         return [Paused(self.place.number, self.missing)]
 
     def _resume(self, now: float) -> list[Effect]:
         self.missing = ()
-        self._advanced_at = now
-        self._retries = 0
-        self._rest(now)
+        self._times.retries = 0
+        self._times.advanced(now)
+        self._times.rest(now)
         effects: list[Effect] = [Resumed(self.place.number)]
         return effects + ([] if self._attempt.live else self._enter(now))
 
     # -- what follows from any event -----------------------------------------------------------------------------
 
+    def _new_attempt(self, number: int, seen: Transcript | None = None) -> Attempt:
+        self._lives += 1
+        return Attempt(self.me, seen or Transcript(self.cohort, self.place, number), self._lives)
+
+    def _new_witness(self, seen: Transcript | None, number: int) -> Attempt:
+        """A view of an attempt that others vouch for; this node's own vector says its shape, if there is one."""
+        witness = self._new_attempt(number, seen)
+        if self._vector is not None:
+            witness.transcript.expect(vector_words(self.cohort, self._vector), self._vector.bound)
+        return witness
+
+    def _replace_attempt(self, attempt: Attempt) -> None:
+        self._watches.gave_up(self._attempt)
+        self._attempt = attempt
+
     def _attempts(self) -> list[Attempt]:
-        return [self._attempt, *self._witnesses.values()]
+        return [self._attempt, *self._watches.attempts()]
 
     def _find(self, number: int) -> Attempt | None:
-        return self._attempt if number == self._attempt.number else self._witnesses.get(number)
+        return self._attempt if number == self._attempt.number else self._watches.get(number)
 
     def _follow(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
+        if self._signed is None and not self.over:
+            for witness in self._watches.fresh(self._attempt.number, self._entered):
+                effects += self._ask_about(witness.number)
         for attempt in self._attempts():
             if attempt.total is not None and self._signed is None and not self.over:
                 effects += self._settle(attempt, attempt.total, now)
@@ -444,12 +490,33 @@ class Round:
         self._note_progress(now)
         return effects
 
+    def _sift(self, effects: list[Effect], now: float) -> list[Effect]:
+        """Evidence of one kind against one author is told once; bulk on its way is not sent again for a while."""
+        result: list[Effect] = []
+        for effect in effects:
+            if isinstance(effect, Evidence):
+                if (effect.author, effect.kind) in self._named:
+                    continue
+                self._named.add((effect.author, effect.kind))
+                result += self._look_into(effect)
+            elif isinstance(effect, Send) and effect.payload is not None:
+                self._rations.note(effect.to, (effect.message, False), now, BULK_AGAIN_S)
+            result.append(effect)
+        return result
+
+    def _look_into(self, evidence: Evidence) -> list[Effect]:
+        """Somebody told this node and the author different things: the author shows what it was told."""
+        message = evidence.proof[0]
+        if evidence.convicts or self.over or not isinstance(message, Root | Sum):
+            return []
+        return [Send(evidence.author, self._ask_what_was_shown(message.attempt))]
+
     def _settle(self, attempt: Attempt, total: Total, now: float) -> list[Effect]:
         """An attempt gave a sum: vote, unless it is garbage or the round is already decided otherwise."""
         certificate = self._ballot.certificate
         if not total.clean or (certificate is not None and certificate.history != total.history):
             if attempt is not self._attempt:
-                del self._witnesses[attempt.number]
+                self._watches.drop(attempt.number)
                 return []
             return self._discard(now) if not total.clean else []
         seen, job, number = attempt.transcript, self.cohort.job, self.place.number
@@ -464,8 +531,8 @@ class Round:
             total.words,
         )
         self._evidence = seen
-        self._witnesses.clear()
-        self._attempt = Attempt(self.cohort, self.place, self._attempt.number, self.me)
+        self._watches.clear()
+        self._attempt = self._new_attempt(self._attempt.number)
         return [Persist(self._signed), *self._ballot.add(vote), *self._to_all(vote)]
 
     def _discard(self, now: float) -> list[Effect]:
@@ -486,25 +553,21 @@ class Round:
         return []
 
     def _finish(self, fact: Certified) -> list[Effect]:
+        resumed: list[Effect] = [Resumed(self.place.number)] if self.missing else []
         self.done = fact
         self.missing = ()
         self._vector = self._signed = self._evidence = None
-        self._attempt = Attempt(self.cohort, self.place, self._attempt.number, self.me)
-        self._witnesses.clear()
-        return [Persist(fact), RoundDone(self.place.number, fact.certificate.history, fact.total)]
+        self._attempt = self._new_attempt(self._attempt.number)
+        self._watches.clear()
+        return [*resumed, Persist(fact), RoundDone(self.place.number, fact.certificate.history, fact.total)]
 
     def _fail(self, reason: str) -> list[Effect]:
         self.failed = reason
         return [RoundFailed(self.place.number, reason)]
 
     def _note_progress(self, now: float) -> None:
-        """Deadlines run on progress within an attempt; the pause on progress beyond all attempts so far."""
-        held = sum(a.transcript.size for a in self._attempts()) + len(self._ballot.votes)
-        if held > self._held:
-            self._rest(now)
-        if held > self._best:
-            self._best, self._advanced_at = held, now
-        self._held = held
+        """What is here, of all attempts and votes, is the measure of progress."""
+        self._times.holds(sum(a.transcript.size for a in self._attempts()) + len(self._ballot.votes), now)
 
     def _to_all(self, message: Message) -> list[Effect]:
         return [Send(node, message) for node in self.cohort.members if node != self._identity.node]

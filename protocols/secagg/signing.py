@@ -1,8 +1,9 @@
 """What is hashed and what is signed: the chain of histories, the contexts, and one frame per kind of signature.
 
 H_0 binds the signed job and cohort records, H_r binds H_{r-1} and the certified integer sum. context0 binds the
-history, the attempt and all parameters; context binds context0 and everybody's fresh key. Members that were shown
-anything different hold different contexts, and then nothing of theirs fits together (G2).
+history, the attempt and all parameters; context binds context0 and everybody's fresh key; the rooted context binds that
+and everybody's root. Members that were shown anything different hold different contexts, and then nothing of theirs
+fits together (G2).
 """
 
 from __future__ import annotations
@@ -57,6 +58,14 @@ def context(before: bytes, offers: Sequence[Offer]) -> bytes:
     return digest("context", before, *(part for o in offers for part in (o.author.encode(), o.key)))
 
 
+def rooted_context(before: bytes, roots: Sequence[Root]) -> bytes:
+    """What holders' sums are signed over. before: the context. roots: all n, in the order of members.
+
+    A holder's word is about these very inputs: whoever was shown another root of somebody cannot take it for a lie.
+    """
+    return digest("rooted", before, *(part for r in roots for part in (r.author.encode(), signed_frame(r))))
+
+
 def vote_frame(job: bytes, number: int, history: bytes) -> bytes:
     """The bytes that a vote covers: no attempt in it, so that a round has one certificate whatever attempt gave it."""
     return frame("certificate", job, _number(number), history)
@@ -98,13 +107,19 @@ def sign(identity: Identity, message: Signable) -> Signable:
 
 
 def verify_votes(cohort: Cohort, votes: Sequence[Vote], number: int, history: bytes) -> None:
-    """Check that votes are a certificate: at least t members, each once, for one history. Raises `PeerError`."""
+    """Check that votes are a certificate: at least t members, each once, for one history. Raises `PeerError`.
+
+    What costs nothing is judged first, and the first wrong signature ends it.
+    """
     voters: set[NodeId] = set()
     for vote in votes:
         about = (vote.job, vote.round, vote.history)
         if vote.author not in cohort.members or about != (cohort.job, number, history):
             raise PeerError("bad_certificate", "a vote is not about this round, or not by a member")
-        verify_message(vote)
         voters.add(vote.author)
+    if len(voters) != len(votes):
+        raise PeerError("bad_certificate", "a member's vote stands in it twice")
     if len(voters) < cohort.quorum:
         raise PeerError("bad_certificate", f"{len(voters)} members voted, {cohort.quorum} must")
+    for vote in votes:
+        verify_message(vote)

@@ -2,13 +2,19 @@
 
 A live attempt fills it; a member that sat the attempt out fills one from what others pass on, by the same checks; what
 it holds in the end is the evidence for the sum. It checks what enters, knows what it lacks and what it can answer.
+
+A root counts only over the context that all offers together give: one that comes before the last offer waits, and
+nothing is judged by it meanwhile. So whatever was taken in by a root stays true of that root.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from protocols.core import Effect, Refused
 from protocols.errors import EarlyError, LocalError, PeerError
 from protocols.message import Message, Payload
 from protocols.secagg.cohort import Cohort
@@ -16,7 +22,9 @@ from protocols.secagg.effects import Evidence
 from protocols.secagg.layout import Layout
 from protocols.secagg.mask import check_public_key
 from protocols.secagg.messages import Ask, Offer, Root, Segment, Sum, SumWords
-from protocols.secagg.signing import RoundId, context, context0, signed_frame, verify_message
+from protocols.secagg.signing import RoundId, context, context0, rooted_context, signed_frame, verify_message
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -44,10 +52,14 @@ class Transcript:
         self.number = number
         self.context0 = context0(cohort, place, number)
         self.context: bytes | None = None
+        self.rooted_context: bytes | None = None
         self._layout: Layout | None = None
+        self._expected = False
         self.bound = 0
         self.offers: dict[int, Offer] = {}
         self.roots: dict[int, Root] = {}
+        self._early_roots: dict[int, Root] = {}
+        """Signed roots that came before the last offer: whether they are over our context is not known yet."""
         self.inputs: dict[tuple[int, int], Payload] = {}
         """(author, segment) -> masked words that match the author's root."""
         self.sums: dict[tuple[int, int], Sum] = {}
@@ -62,7 +74,12 @@ class Transcript:
     @property
     def rooted(self) -> bool:
         """Whether all roots over this context are here: only now may a masked word leave its author (G3)."""
-        return self.context is not None and len(self.roots) == self.cohort.size
+        return self.rooted_context is not None
+
+    @property
+    def offered(self) -> bool:
+        """Whether an offer of every member is here: from now on the attempt must move."""
+        return len(self.offers) == self.cohort.size
 
     @property
     def fixed_context(self) -> bytes:
@@ -72,62 +89,111 @@ class Transcript:
         return self.context
 
     @property
+    def fixed_roots(self) -> bytes:
+        """The rooted context, once all roots are here. Raises `LocalError` before."""
+        if self.rooted_context is None:
+            raise LocalError("roots are missing")
+        return self.rooted_context
+
+    @property
     def layout(self) -> Layout:
-        """The vector's cut: known with the first root, the same for all. Raises `LocalError` before it."""
+        """The vector's cut: this node's own vector says it, or the first root. Raises `LocalError` before them."""
         if self._layout is None:
             raise LocalError("no root is here yet")
         return self._layout
 
     # -- taking in -----------------------------------------------------------------------------------------------
 
-    def add_offer(self, offer: Offer) -> list[Evidence]:
+    def expect(self, words: int, bound: int) -> None:
+        """This node's own vector says what shape all have; what another shape let in before is dropped."""
+        layout = Layout(self.cohort.size, self.cohort.holders, words, self.cohort.word_bits)
+        if self.roots and (layout, bound) != (self.layout, self.bound):
+            self.rooted_context = None
+            self.roots.clear()
+            self.sums.clear()
+            self.forget_words()
+        self._layout, self.bound, self._expected = layout, bound, True
+
+    def forget_words(self) -> None:
+        """The attempt was given up: what was signed in it still binds its authors, the masked words may go."""
+        self.disputed.clear()
+        self.inputs.clear()
+        self.words.clear()
+        self.true_sums.clear()
+
+    def add_offer(self, offer: Offer) -> list[Effect]:
         """Take an offer in; evidence if its author signed another one too. Raises `PeerError`."""
         author = self._author(offer)
         known = self.offers.get(author)
         if known is not None and offer == known:
             return []
         verify_message(offer)
-        if offer.context0 != self.context0:
-            return [Evidence(offer.author, "other_history", (offer,))]
         if known is not None:
             return _conflict("two_offers", known, offer)
+        if offer.context0 != self.context0:
+            return [Evidence(offer.author, "other_history", (offer,))]
         check_public_key(offer.key)
-        if any(offer.key == other.key for other in self.offers.values()):
-            raise PeerError("repeated_key", f"{offer.author} offers a key that another member offered")
         self.offers[author] = offer
-        if len(self.offers) == self.cohort.size:
-            return self._fix_context()
-        return []
+        twins = self.twins
+        if len(twins) > 1 and author in twins:
+            names = " and ".join(self.cohort.members[i] for i in sorted(twins))
+            raise PeerError("repeated_key", f"{names} offer one key: who copied it cannot be told")
+        return self._fix_context() if self.offered and not twins else []
 
-    def _fix_context(self) -> list[Evidence]:
-        """All offers are here. Roots that came early and are over another context go out, as evidence."""
+    @property
+    def twins(self) -> set[int]:
+        """Members whose key another member offers, too: with them the attempt goes no further."""
+        counts = Counter(offer.key for offer in self.offers.values())
+        return {author for author, offer in self.offers.items() if counts[offer.key] > 1}
+
+    def _fix_context(self) -> list[Effect]:
+        """All offers are here: roots that came early can be judged."""
         self.context = context(self.context0, [self.offers[i] for i in range(self.cohort.size)])
-        others = [i for i, root in self.roots.items() if root.context != self.context]
-        return [Evidence(self.roots[i].author, "other_context", (self.roots.pop(i),)) for i in others]
+        effects: list[Effect] = []
+        early, self._early_roots = self._early_roots, {}
+        for root in early.values():
+            try:
+                effects += self._judge_root(root)
+            except PeerError as error:
+                effects.append(Refused(root.author, error.code, error.detail))
+        return effects
 
-    def add_root(self, root: Root) -> list[Evidence]:
+    def add_root(self, root: Root) -> list[Effect]:
         """Take a root in. Raises `PeerError` if it is not signed or does not fit the other members' vectors."""
         author = self._author(root)
-        known = self.roots.get(author)
+        known = self.roots.get(author) or self._early_roots.get(author)
         if known is not None and root == known:
             return []
         verify_message(root)
-        if self.context is not None and root.context != self.context:
-            return [Evidence(root.author, "other_context", (root,))]
         if known is not None:
             return _conflict("two_roots", known, root)
+        if self.context is None:
+            self._early_roots[author] = root
+            return []
+        return self._judge_root(root)
+
+    def _judge_root(self, root: Root) -> list[Effect]:
+        """Take in a signed root, now that the context is known."""
+        if root.context != self.context:
+            return [Evidence(root.author, "other_context", (root,))]
         self.fit(root.author, root.words, root.bound)
         if len(root.digests) != self.layout.segments:
             raise PeerError("vector_shape", f"{root.author}'s root has {len(root.digests)} segments")
-        self.roots[author] = root
+        self.roots[self._author(root)] = root
+        if len(self.roots) == self.cohort.size:
+            self._fix_roots()
         return []
+
+    def _fix_roots(self) -> None:
+        roots = [self.roots[i] for i in range(self.cohort.size)]
+        self.rooted_context = rooted_context(self.fixed_context, roots)
 
     def fit(self, author: str, words: int, bound: int) -> None:
         """All vectors of a round have one length and one bound. Raises `PeerError` naming who differs."""
         layout = Layout(self.cohort.size, self.cohort.holders, words, self.cohort.word_bits)
         if words <= layout.check_words or self.cohort.size * bound >= 1 << (self.cohort.word_bits - 1):
             raise PeerError("vector_shape", f"{author}: {words} words within {bound} leave no room for the sum")
-        if not self.roots:
+        if not self.roots and not self._expected:
             self._layout, self.bound = layout, bound
         elif (words, bound) != (self.layout.words, self.bound):
             others = f"others {self.layout.words} within {self.bound}"
@@ -143,11 +209,11 @@ class Transcript:
     def add_input(self, author: int, segment: int, payload: Payload, digest: bytes) -> None:
         """Take a masked segment in. Raises `PeerError` if its digest is not what the author's root says."""
         root = self.roots.get(author)
-        if root is None or root.digests[segment] != digest:
+        if root is None or segment >= len(root.digests) or root.digests[segment] != digest:
             raise PeerError("wrong_segment", f"segment {segment} does not match {self.cohort.members[author]}'s root")
         self.inputs[author, segment] = payload
 
-    def add_sum(self, message: Sum) -> list[Evidence]:
+    def add_sum(self, message: Sum) -> list[Effect]:
         """Take a holder's sum in. Raises `PeerError` if it is not the author's to say."""
         holder = self._author(message)
         if not self.rooted:
@@ -160,13 +226,15 @@ class Transcript:
         if known is not None and message == known:
             return []
         verify_message(message)
-        if message.context != self.context:
-            return [Evidence(message.author, "other_context", (message,))]
         if known is not None:
             return _conflict("two_sums", known, message)
+        if message.context != self.rooted_context:
+            return [Evidence(message.author, "other_roots", (message,))]
         self.sums[holder, message.segment] = message
         if len(self._said(message.segment)) > 1:
             self.disputed.add(message.segment)
+        elif self.agreed(message.segment) is not None and message.segment not in self.true_sums:
+            self.disputed.discard(message.segment)
         return []
 
     def _author(self, message: Offer | Root | Sum) -> int:
@@ -188,6 +256,7 @@ class Transcript:
         self._fix_context()
         self.fit(roots[0].author, roots[0].words, roots[0].bound)
         self.roots = dict(enumerate(roots))
+        self._fix_roots()
         for message in sums:
             self.sums[self._author(message), message.segment] = message
         self.inputs = {(author, segment): words for author, segment, words in inputs}
@@ -201,14 +270,16 @@ class Transcript:
         """How many pieces are here: the measure of progress."""
         return len(self.offers) + len(self.roots) + len(self.inputs) + len(self.sums) + len(self.words)
 
-    def _said(self, segment: int) -> set[bytes]:
-        return {message.digest for (_, s), message in self.sums.items() if s == segment}
+    def _said(self, segment: int) -> list[bytes]:
+        """The different digests that holders of a segment signed."""
+        heard = (self.sums.get((holder, segment)) for holder in self.layout.holders_of(segment))
+        return list(dict.fromkeys(message.digest for message in heard if message is not None))
 
     def agreed(self, segment: int) -> bytes | None:
         """The digest that all h holders of a segment signed; None while one is missing or they differ."""
-        heard = sum((holder, segment) in self.sums for holder in self.layout.holders_of(segment))
         said = self._said(segment)
-        return said.pop() if heard == len(self.layout.holders_of(segment)) and len(said) == 1 else None
+        all_heard = all((holder, segment) in self.sums for holder in self.layout.holders_of(segment))
+        return said[0] if all_heard and len(said) == 1 else None
 
     def authors_missing(self, segment: int) -> set[int]:
         """Authors whose input to the segment is not here."""
@@ -225,7 +296,7 @@ class Transcript:
         wanted = Wanted()
         everyone = set(range(self.cohort.size))
         if self.context is None:
-            wanted.offers = everyone - set(self.offers)
+            wanted.offers = (everyone - set(self.offers)) or self.twins
         elif not self.rooted:
             wanted.roots = everyone - set(self.roots)
         else:
@@ -250,13 +321,14 @@ class Transcript:
         return tuple((a, s, words) for (a, s), words in sorted(self.inputs.items(), key=_by_key) if s in kept)
 
     def answers(self, ask: Ask) -> Iterator[tuple[Message, Payload | None]]:
-        """What of the asked-for is here. A masked segment is shown only once all roots are in."""
-        yield from ((self.offers[i], None) for i in ask.offers if i in self.offers)
-        yield from ((self.roots[i], None) for i in ask.roots if i in self.roots)
-        yield from ((self.sums[pair], None) for pair in ask.sums if pair in self.sums)
+        """What of the asked-for is here, each item once. A masked segment is shown only once all roots are in."""
+        yield from ((self.offers[i], None) for i in _each(ask.offers) if i in self.offers)
+        yield from ((self.roots[i], None) for i in _each(ask.roots) if i in self.roots)
+        yield from ((self.sums[pair], None) for pair in _each(ask.sums) if pair in self.sums)
         if self.rooted:
-            yield from ((self.segment(*pair), self.inputs[pair]) for pair in ask.segments if pair in self.inputs)
-            yield from ((self.sum_words(s), self.words[s]) for s in ask.words if s in self.words)
+            pairs = [pair for pair in _each(ask.segments) if pair in self.inputs]
+            yield from ((self.segment(*pair), self.inputs[pair]) for pair in pairs)
+            yield from ((self.sum_words(s), self.words[s]) for s in _each(ask.words) if s in self.words)
 
     def segment(self, author: int, segment: int) -> Segment:
         """The message that carries an author's segment."""
@@ -268,10 +340,18 @@ class Transcript:
         return SumWords(self.cohort.job, self.place.number, self.number, segment)
 
 
+def _each(asked: Iterable[T]) -> Iterable[T]:
+    """What is asked for, without repetitions, in its order."""
+    return dict.fromkeys(asked)
+
+
 def _by_key(item: tuple[tuple[int, int], Payload]) -> tuple[int, int]:
     return item[0]
 
 
-def _conflict(kind: str, known: Offer | Root | Sum, other: Offer | Root | Sum) -> list[Evidence]:
-    """Two signed messages where there may be one: evidence, unless they say the same."""
+def _conflict(kind: str, known: Offer | Root | Sum, other: Offer | Root | Sum) -> list[Effect]:
+    """Two signed messages of one place where there may be one: evidence, unless they say the same.
+
+    An honest member enters an attempt once, in one history: it signs one offer, one root and one sum of a segment.
+    """
     return [] if signed_frame(known) == signed_frame(other) else [Evidence(known.author, kind, (known, other))]

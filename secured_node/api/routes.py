@@ -19,6 +19,8 @@ from secured_node.store.store import Store
 
 AUDIT_ENTRIES_MAX = 10_000
 """Entries in one answer."""
+DIGITS_MAX = 19
+"""Of a number in a request: SQLite's integers have 63 bits."""
 
 
 def _text(body: dict[str, Any], key: str, default: str | None = None) -> str:
@@ -26,6 +28,26 @@ def _text(body: dict[str, Any], key: str, default: str | None = None) -> str:
     if not isinstance(value, str):
         raise ServiceError(f"field {key!r}", "it is missing or not a text", code="bad_request")
     return value
+
+
+def _texts(body: dict[str, Any], key: str) -> tuple[str, ...]:
+    value = body.get(key) or ()
+    if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
+        raise ServiceError(f"field {key!r}", "it is not a list of texts", code="bad_request")
+    return tuple(value)
+
+
+def _number(value: object, key: str) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise ServiceError(f"field {key!r}", "it is not a number", code="bad_request")
+
+
+def _count(request: web.Request, key: str, default: int) -> int:
+    text = request.query.get(key, str(default))
+    if not (text.isascii() and text.isdecimal() and len(text) < DIGITS_MAX):
+        raise ServiceError(f"field {key!r}", "it is not a whole number", code="bad_request")
+    return int(text)
 
 
 def routes(service: Service, membership: Membership, store: Store, endpoints: tuple[str, ...]) -> tuple[Route, ...]:
@@ -49,7 +71,7 @@ def _about(service: Service, store: Store) -> tuple[Route, ...]:
         return web.Response(text=metrics(service.status()), content_type="text/plain")
 
     async def audit(request: web.Request, _: dict[str, Any]) -> Any:
-        first = int(request.query.get("first", "1"))
+        first = _count(request, "first", 1)
         entries = await store.entries(first, AUDIT_ENTRIES_MAX)
         shown = [
             {"sequence": e.sequence, "time": e.time, "event": e.event, "body": msgspec.json.decode(e.body)}
@@ -82,11 +104,11 @@ def _membership(service: Service, membership: Membership, endpoints: tuple[str, 
         return {"members": membership.members(), "waiting": membership.waiting()}
 
     async def invite(_: web.Request, body: dict[str, Any]) -> Any:
-        where = tuple(body.get("endpoints") or endpoints)
+        where = _texts(body, "endpoints") or endpoints
         if not where:
             todo = "set network.endpoints in the configuration, or give --endpoint"
             raise ServiceError("no invitation", "this hub does not know where others reach it", todo, "no_endpoint")
-        return {"code": await membership.invite(where, float(body.get("expires_s", EXPIRES_S)))}
+        return {"code": await membership.invite(where, _number(body.get("expires_s", EXPIRES_S), "expires_s"))}
 
     async def approve(_: web.Request, body: dict[str, Any]) -> Any:
         return await membership.approve(_candidate(service, membership, _text(body, "node")))

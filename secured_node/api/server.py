@@ -29,6 +29,8 @@ BODY_BYTES_MAX: Final = 4 << 20
 """Of a request: a schema and a mapping of a megabyte each, in JSON."""
 SOCKET_MODE: Final = 0o666
 """Anybody on the machine may connect; the kernel's word for who it is decides what it may ask."""
+STOP_S: Final = 1.0
+"""So long an answer under way may still take when the daemon stops."""
 
 Handler = Callable[[web.Request, dict[str, Any]], Awaitable[Any]]
 
@@ -51,7 +53,9 @@ class Api:
         self._app = web.Application(client_max_size=BODY_BYTES_MAX)
         for route in routes:
             self._app.router.add_route(route.method, route.path, self._wrap(route))
-        self._runner = web.AppRunner(self._app, access_log=None, auto_decompress=False, handle_signals=False)
+        self._runner = web.AppRunner(
+            self._app, access_log=None, auto_decompress=False, handle_signals=False, shutdown_timeout=STOP_S
+        )
 
     async def start(self, path: Path) -> None:
         """Listen. A socket file that a dead daemon left behind is replaced."""
@@ -110,7 +114,7 @@ async def _body(request: web.Request) -> dict[str, Any]:
         return {}
     try:
         body = msgspec.json.decode(data, type=dict[str, Any])
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         raise ServiceError("the request", "its body is not a JSON object", code="bad_request") from None
     return body
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+import sqlite3
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 from rich.console import Console
 
 from secured_node.cli.common import CommandError, Exit, put, table, with_json, with_state
 from secured_node.store.audit import Entry, first_bad_entry
-from secured_node.store.database import DatabaseError
-from secured_node.store.store import DATABASE, Store
+from secured_node.store.database import BUSY_TIMEOUT_MS
+from secured_node.store.store import DATABASE
+
+BUSY_S = BUSY_TIMEOUT_MS / 1000
 
 
 @click.group("audit")
@@ -25,17 +29,14 @@ def _entries(state: Path, first: int = 1) -> list[Entry]:
             "there is no audit log", f"{state} holds no database", "name the hub with --state", Exit.STATE
         )
 
-    async def read() -> list[Entry]:
-        store = Store(state)
-        try:
-            return await store.entries(first)
-        finally:
-            await store.close()
-
+    query = "SELECT sequence, time, event, body, digest FROM audit WHERE sequence >= ? ORDER BY sequence"
+    where = f"file:{quote(str(state / DATABASE))}?mode=ro"  # a daemon may be writing: nothing here must
     try:
-        return asyncio.run(read())
-    except DatabaseError as error:
-        raise CommandError("the audit log cannot be read", str(error), exit_code=Exit.STATE) from None
+        with contextlib.closing(sqlite3.connect(where, uri=True, timeout=BUSY_S)) as db:
+            return [Entry(*row) for row in db.execute(query, (first,))]
+    except sqlite3.Error as error:
+        todo = "look at its owner and disk; restore a damaged one from your backup"
+        raise CommandError("the audit log cannot be read", str(error), todo, Exit.STATE) from None
 
 
 @command.command("show")

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 import msgspec
+import msgspec.inspect
 from rich.console import Console
 
 from protocols.job.life import ENDED
@@ -48,13 +49,23 @@ def _parameters(pairs: tuple[str, ...], file: Path | None) -> dict[str, Any]:
     return parameters
 
 
+def _with_lists(parameters: dict[str, Any], wanted: type[msgspec.Struct]) -> dict[str, Any]:
+    """One name where the task wants a list is a list of one; changes `parameters`."""
+    for field in msgspec.structs.fields(wanted):
+        kind = msgspec.inspect.type_info(field.type)
+        one = parameters.get(field.name)
+        if isinstance(one, str) and isinstance(kind, msgspec.inspect.VarTupleType | msgspec.inspect.ListType):
+            parameters[field.name] = [one]
+    return parameters
+
+
 def _task_facts(task: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """What the task says of its rounds and words, if it is installed here; its check of the parameters."""
     from secured_node.tasks import find_task  # noqa: PLC0415 - only this command needs numpy
 
     try:
         found = find_task(task)
-        parsed = found.parse(parameters)
+        parsed = found.parse(_with_lists(parameters, found.parameters_type))
     except DataError as error:
         raise CommandError("the job", str(error), "see docs/tasks.md", Exit.USAGE) from None
     return {"rounds_max": found.rounds_max(parsed), "word_bits": int(found.word_bits(parsed))}

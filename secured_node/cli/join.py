@@ -70,7 +70,7 @@ def command(
 
 async def _wait(redemption: Redemption, console: Console) -> Welcome:
     """Ask until the inviter's people have decided."""
-    said, silent_s = "", 0.0
+    said, trouble, silent_s = "", "", 0.0
     while True:
         try:
             reply, welcome = await ask(redemption)
@@ -79,9 +79,10 @@ async def _wait(redemption: Redemption, console: Console) -> Welcome:
             if error.code == "intercepted" or silent_s >= TROUBLE_S_MAX:
                 raise
             reply, welcome, silent_s = None, None, silent_s + POLL_S
+            trouble = error.detail
         if welcome is not None:
             return welcome
-        reason = reply.reason if reply is not None else "the inviter cannot be reached; trying again"
+        reason = reply.reason if reply is not None else f"the inviter cannot be reached; trying again ({trouble})"
         if reason != said:
             console.print(f"  {reason}")
             said = reason

@@ -14,7 +14,7 @@ from secured_node.cli.common import CommandError, Exit, config_path, with_config
 from secured_node.config import ConfigError, load_config
 from secured_node.logs import set_up_logs
 from secured_node.state import State, StateError
-from secured_node.store.database import DatabaseError
+from secured_node.store.database import DatabaseError, StorageError
 
 
 @click.command("run")
@@ -32,6 +32,8 @@ def command(state: Path, config: Path | None) -> None:
         raise CommandError("the state", str(error), "secured-node doctor", Exit.STATE) from None
     except PeerError as error:
         raise CommandError("the state", f"its charter does not hold: {error}", "restore it", Exit.STATE) from None
+    except StorageError as error:
+        raise CommandError("the daemon stopped", str(error), "secured-node doctor", Exit.FAILED) from None
     except OSError as error:
         raise CommandError(
             "the daemon stopped", f"{error.strerror or error}", "secured-node doctor", Exit.FAILED

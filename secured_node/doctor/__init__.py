@@ -13,7 +13,7 @@ from protocols.identity import NodeId
 from secured_node.doctor.daemon import ask_daemon, check_daemon
 from secured_node.doctor.database import check_database, check_federation, read_roster
 from secured_node.doctor.finding import Finding, Verdict, exit_code, overall
-from secured_node.doctor.machine import check_clock, check_service, check_worker, synchronised
+from secured_node.doctor.machine import check_clock, check_service, check_worker, find_unit, synchronised
 from secured_node.doctor.network import check_members, check_port
 from secured_node.doctor.site import check_configuration, check_disk, check_key, check_state_folder, owner_of
 from secured_node.state import State
@@ -30,13 +30,14 @@ async def examine(folder: Path, config_path: Path | None, *, usual_state: bool =
     findings.append(check_state_folder(folder, config))
     if owner_of(folder) is None:
         return findings
-    own, key = check_key(state, running)
+    unit = find_unit() if usual_state else None
+    own, key = check_key(state, running, credential=unit is not None and unit.gives_key)
     contents, database = check_database(folder)
     roster = read_roster(contents)
     findings += [key, *database, *check_federation(contents, roster, own)]
     findings += [check_disk(folder), *check_clock(daemon, synchronised()), check_daemon(daemon)]
     findings.append(await check_port(config.network.listen, own, running=daemon.status is not None))
-    findings += check_service(config, usual_state=usual_state)
+    findings += check_service(config, unit)
     findings += await check_worker(config, daemon)
     findings += await check_members(daemon, roster, own)
     return findings

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
+import re
 import shutil
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from secured_node.config import Config
 from secured_node.doctor.daemon import Daemon, WallsTold
 from secured_node.doctor.finding import Finding, doubt, fine, wrong
 from secured_node.net.limits import CLOCK_SKEW_S_MAX
+from secured_node.state import CREDENTIAL
 from secured_node.work.frames import Walled
 from secured_node.work.supervisor import ChildLauncher, Launcher, SocketLauncher, Supervisor, WorkError
 
@@ -27,6 +29,7 @@ UNIT_FOLDERS: Final = (
     "/lib/systemd/system",
 )
 SYSTEMCTL_S: Final = 5.0
+_PROPERTIES: Final = ("ActiveState", "Result", "NRestarts", "UnitFileState", "NeedDaemonReload")
 _SYSTEMD: Final = Path("/run/systemd/system")  # sd_booted(3)
 _UNSYNCHRONISED_US: Final = 16_000_000  # maxerror from which on systemd too calls the clock unsynchronised
 _MAXERROR_AT: Final = 24  # struct timex on 64-bit Linux: modes 0, offset 8, freq 16, maxerror 24
@@ -75,6 +78,9 @@ async def check_worker(config: Config, daemon: Daemon) -> list[Finding]:
     told = daemon.status.sandbox if daemon.status is not None else None
     if told is not None:
         return [fine("worker", "the daemon had one when it started"), judge_walls(told)]
+    path = config.worker.socket
+    if path and os.access(path, os.F_OK) and not os.access(path, os.W_OK):
+        return [doubt("worker", f"{path} is out of this user's reach, as it should be", "run this as root to try it")]
     try:
         with tempfile.TemporaryDirectory(prefix="secured-node-doctor-") as scratch:
             walls = await _try_walls(_launcher(config, Path(scratch)))
@@ -101,15 +107,11 @@ async def _try_walls(launcher: Launcher) -> Walled:
 
 
 def _worker_todo(config: Config) -> str:
-    path = config.worker.socket
-    if not path:
-        return "look at the words above; python -m secured_node.work.worker --help should at least start"
-    try:
-        os.stat(path)  # noqa: PTH116 - only whether it is there, and why not
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            return "systemctl enable --now secured-node-worker.socket"
-    return "only the group of the socket may connect; journalctl -u 'secured-node-worker@*' tells why one ended"
+    if not config.worker.socket:
+        return "python -m secured_node.work.worker --help should at least start: look at what it says"
+    if not Path(config.worker.socket).exists():
+        return "systemctl enable --now secured-node-worker.socket"
+    return "journalctl -u 'secured-node-worker@*' tells why it ended"
 
 
 def judge_walls(walls: WallsTold | Walled) -> Finding:
@@ -130,40 +132,51 @@ def judge_walls(walls: WallsTold | Walled) -> Finding:
 # --- service ----------------------------------------------------------------------------------------------------------
 
 
-def check_service(config: Config, *, usual_state: bool) -> list[Finding]:
-    """What systemd says of the daemon. usual_state: whether the service's own state folder is being looked at."""
-    if not _SYSTEMD.is_dir():
-        return [fine("service", "systemd does not run here")]
-    if not usual_state:
-        return [fine("service", "this state folder is not the service's")]
-    if not any(Path(folder, UNIT).exists() for folder in UNIT_FOLDERS):
-        return [fine("service", f"{UNIT} is not installed; docs/install.md says how")]
-    findings = judge_unit(_unit_properties())
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The daemon's unit, as far as systemd says. said: properties by name. text: of its files, drop-ins included."""
+
+    said: dict[str, str]
+    text: str
+
+    @property
+    def gives_key(self) -> bool:
+        """Whether it hands the key over as a credential."""
+        return re.search(rf"^LoadCredential(Encrypted)?={re.escape(CREDENTIAL)}\b", self.text, re.MULTILINE) is not None
+
+
+def find_unit() -> Unit | None:
+    """The daemon's unit; None where systemd does not run or has no such unit."""
+    if not _SYSTEMD.is_dir() or not any(Path(folder, UNIT).exists() for folder in UNIT_FOLDERS):
+        return None
+    shown = _systemctl("show", UNIT, f"--property={','.join(_PROPERTIES)}")
+    return Unit(dict(line.split("=", 1) for line in shown.splitlines() if "=" in line), _systemctl("cat", UNIT))
+
+
+def _systemctl(*arguments: str) -> str:
+    """What systemctl prints; nothing if it cannot be asked."""
+    systemctl = shutil.which("systemctl")
+    if systemctl is None:
+        return ""
+    try:
+        ran = subprocess.run([systemctl, *arguments], capture_output=True, text=True, timeout=SYSTEMCTL_S, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return ran.stdout
+
+
+def check_service(config: Config, unit: Unit | None) -> list[Finding]:
+    """What systemd says of the daemon. unit: see `find_unit`."""
+    if unit is None:
+        return [fine("service", f"{UNIT} is not installed here, or its state folder is another one (docs/install.md)")]
+    findings = judge_unit(unit.said)
     if not config.worker.socket:
         why = "worker.socket is empty: the daemon's own user, which has the network, reads the data"
         findings.append(doubt("service", why, 'worker.socket = "/run/secured-node-worker.sock"; docs/install.md'))
     return findings or [fine("service", f"{UNIT} is enabled, and as it was installed")]
 
 
-def _unit_properties() -> dict[str, str]:
-    systemctl = shutil.which("systemctl")
-    if systemctl is None:
-        return {}
-    names = "ActiveState,Result,NRestarts,UnitFileState,NeedDaemonReload"
-    try:
-        shown = subprocess.run(
-            [systemctl, "show", UNIT, f"--property={names}"],
-            capture_output=True,
-            text=True,
-            timeout=SYSTEMCTL_S,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    return dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
-
-
-def judge_unit(shown: dict[str, Any]) -> list[Finding]:
+def judge_unit(shown: dict[str, str]) -> list[Finding]:
     """What is wrong with the unit, by its properties; nothing if all is well or systemd does not say."""
     findings = []
     if shown.get("ActiveState") == "failed":

@@ -98,6 +98,8 @@ async def check_members(daemon: Daemon, roster: Roster | None, own: NodeId | Non
         return judge_links(daemon.links)
     if roster is None:
         return []
+    if own is None:
+        return [doubt("members", "which of them this hub is needs its key: nobody was called", "start the daemon")]
     others = [roster.member(node) for node in roster.members() if node != own]
     limit = asyncio.Semaphore(CALLS_MAX)
 

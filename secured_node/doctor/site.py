@@ -111,13 +111,16 @@ def check_state_folder(folder: Path, config: Config) -> Finding:
     return fine("state folder", f"{folder}, of {_user(status.st_uid)}, mode {mode:o}")
 
 
-def check_key(state: State, running: NodeId | None) -> tuple[NodeId | None, Finding]:
-    """This hub's id as its key says, and how the key lies there. running: the id that the running daemon has."""
+def check_key(state: State, running: NodeId | None, *, credential: bool) -> tuple[NodeId | None, Finding]:
+    """This hub's id as its key says, and how the key lies there. running: the id that the running daemon has.
+
+    credential: whether the unit hands the key over, so that it is nowhere to be seen while the daemon does not run.
+    """
     path = state.folder / KEY
     try:
         node = state.identity().node
     except StateError as error:
-        return running, _without_key(path, str(error), running)
+        return running, _without_key(path, str(error), running, credential)
     if running is not None and running != node:
         todo = f"remove {path}, or the credential; then restart"
         return running, wrong("key", f"the daemon runs with another key than {path} holds: {running}", todo)
@@ -129,17 +132,17 @@ def check_key(state: State, running: NodeId | None) -> tuple[NodeId | None, Find
     return node, fine("key", f"{node}; {where}")
 
 
-def _without_key(path: Path, why: str, running: NodeId | None) -> Finding:
-    try:
-        exists = path.exists()
-    except OSError:
-        exists = True
-    if running is not None and not exists:
+def _without_key(path: Path, why: str, running: NodeId | None, credential: bool) -> Finding:
+    if path.exists():
+        if not os.access(path, os.R_OK):
+            return doubt(
+                "key", f"{path} is out of this user's reach, as it should be", "run this as root to look at it"
+            )
+        return wrong("key", why)
+    if running is not None:
         return fine("key", f"{running}; the running daemon has it, as a credential of systemd")
-    if exists and not os.access(path, os.R_OK):
-        return doubt("key", f"{path} is out of this user's reach, as it should be", "run this as root to look at it")
-    if not exists:
-        return wrong("key", why, "a key that systemd hands over as a credential is seen only while the daemon runs")
+    if credential:
+        return doubt("key", "systemd hands it over as a credential, which is seen only while the daemon runs")
     return wrong("key", why)
 
 

@@ -7,7 +7,7 @@ witnessing checkpoints come later.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -38,22 +38,43 @@ def entry_digest(before: bytes, sequence: int, time: str, event: str, body: str)
     return digest("audit", before, sequence.to_bytes(8, "little"), time.encode(), event.encode(), body.encode())
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Something that is to be told; it becomes an entry when it is written. The fields are those of `Entry`."""
+
+    time: str
+    event: str
+    body: str
+
+
 class Audit:
-    """Makes entries; whoever takes one writes it, in order, before the next."""
+    """The end of the chain. Only the thread that writes entries links them: one that was not written never was."""
 
     def __init__(self, last: Entry | None) -> None:
-        self._sequence = last.sequence if last else 0
-        self._digest = last.digest if last else START
+        self._last = last
 
-    def entry(self, time: str, event: str, about: Mapping[str, Any]) -> Entry:
-        """The next entry. Too long a body is cut down to its names, and says so."""
+    @staticmethod
+    def entry(time: str, event: str, about: Mapping[str, Any]) -> Told:
+        """What is to be told. Too long a body is cut down to its names, and says so."""
         body = msgspec.json.encode(about).decode()
         if len(body) > BODY_CHARS_MAX:
             body = msgspec.json.encode({"too_long": sorted(about)}).decode()
-        sequence = self._sequence + 1
-        linked = entry_digest(self._digest, sequence, time, event[:EVENT_CHARS_MAX], body)
-        self._sequence, self._digest = sequence, linked
-        return Entry(sequence, time, event[:EVENT_CHARS_MAX], body, linked)
+        return Told(time, event[:EVENT_CHARS_MAX], body)
+
+    def linked(self, told: Sequence[Told]) -> list[Entry]:
+        """The entries that come next; `written` makes them the chain's end."""
+        before = self._last.digest if self._last else START
+        first = self._last.sequence + 1 if self._last else 1
+        entries: list[Entry] = []
+        for sequence, one in enumerate(told, first):
+            before = entry_digest(before, sequence, one.time, one.event, one.body)
+            entries.append(Entry(sequence, one.time, one.event, one.body, before))
+        return entries
+
+    def written(self, entries: Sequence[Entry]) -> None:
+        """These are on disk."""
+        if entries:
+            self._last = entries[-1]
 
 
 def first_bad_entry(entries: Iterable[Entry]) -> tuple[int, str] | None:

@@ -6,9 +6,14 @@ wherever it is installed; the daemon must not carry it, so it is hidden during t
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -42,6 +47,10 @@ class DatabaseError(Exception):
     """The file cannot be used: what, why, and what to do, in one sentence each."""
 
 
+class StorageError(Exception):
+    """The disk does not take or give what it should, now; what was committed before is whole."""
+
+
 def open_database(path: Path) -> Database:
     """Open or make the file, mode 0600, and bring it up to date. Raises `DatabaseError`."""
     library = _sqlite_utils()
@@ -52,11 +61,26 @@ def open_database(path: Path) -> Database:
         for pragma in ("synchronous = FULL", "temp_store = MEMORY", f"busy_timeout = {BUSY_TIMEOUT_MS}"):
             db.execute(f"PRAGMA {pragma}")
         _migrate(db)
-    except (OSError, _sqlite_error()) as error:
+    except (OSError, sqlite3.Error) as error:
         raise DatabaseError(
-            f"{path} cannot be opened: {error}. Check its owner, its disk and its permissions."
+            f"{path} cannot be opened: {error}. Check its owner, its disk and its permissions; "
+            "a damaged file is restored from your backup."
         ) from None
     return db
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """The one seam at which errors of SQLite and of the disk become ours."""
+    try:
+        yield
+    except (sqlite3.OperationalError, OSError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise StorageError(
+            f"{path.parent}: {why}. Nothing that was committed is lost: see to the disk, then start again."
+        ) from error
+    except (sqlite3.Error, msgspec.MsgspecError) as error:
+        raise DatabaseError(f"{path} is damaged: {error}. Restore it from your backup.") from error
 
 
 def _migrate(db: Database) -> None:
@@ -79,9 +103,3 @@ def _sqlite_utils() -> type[Database]:
         if hidden:
             del sys.modules["pandas"]
     return Library
-
-
-def _sqlite_error() -> type[Exception]:
-    import sqlite3  # noqa: PLC0415 - the library chooses the module; this is its error's base
-
-    return sqlite3.Error

@@ -20,9 +20,9 @@ from protocols.message import Message
 from protocols.records.record import Record, decode_record, encode_record
 from protocols.secagg.effects import Certified, Entered, Signed
 from protocols.secagg.messages import Certificate, Offer, Root, Sum, Vote
-from secured_node.store.audit import Audit, Entry
+from secured_node.store.audit import Audit, Entry, Told
 from secured_node.store.blobs import Blobs
-from secured_node.store.database import open_database
+from secured_node.store.database import open_database, translated
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -49,13 +49,19 @@ class Store:
     def __init__(self, folder: Path) -> None:
         """Raises `DatabaseError` if the file cannot be used."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._path = folder / DATABASE
         self.blobs = Blobs(folder / BLOBS)
-        self._db: Database = self._thread.submit(open_database, folder / DATABASE).result()
-        self.audit = Audit(self._thread.submit(self._last_entry).result())
+        self._db: Database = self._thread.submit(open_database, self._path).result()
+        self.audit = Audit(self._thread.submit(self._translated, self._last_entry).result())
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Run something on the store's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        """Run something on the store's thread. Raises `DatabaseError` if the file is damaged, `StorageError` if the
+        disk does not take or give it."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._translated, work)
+
+    def _translated(self, work: Callable[[], T]) -> T:
+        with translated(self._path):
+            return work()
 
     async def close(self) -> None:
         """Write what is left and close the file."""
@@ -64,15 +70,17 @@ class Store:
 
     # -- facts ---------------------------------------------------------------------------------------------------
 
-    async def commit(
-        self, facts: Sequence[object], entries: Sequence[Entry] = (), dropped: Sequence[bytes] = ()
-    ) -> None:
-        """Make facts and audit entries durable together. dropped: digests of records that stand no longer."""
-        if facts or entries or dropped:
-            await self.run(lambda: self._commit(facts, entries, dropped))
+    async def commit(self, facts: Sequence[object], told: Sequence[Told] = (), dropped: Sequence[bytes] = ()) -> None:
+        """Make facts, and what the audit is told of them, durable together, all or none.
 
-    def _commit(self, facts: Sequence[object], entries: Sequence[Entry], dropped: Sequence[bytes]) -> None:
+        dropped: digests of records that stand no longer.
+        """
+        if facts or told or dropped:
+            await self.run(lambda: self._commit(facts, told, dropped))
+
+    def _commit(self, facts: Sequence[object], told: Sequence[Told], dropped: Sequence[bytes]) -> None:
         unused: list[str] = []
+        entries = self.audit.linked(told)
         with self._db.atomic():
             for fact in facts:
                 unused += self._put(fact)
@@ -81,6 +89,7 @@ class Store:
             for entry in entries:
                 row = (entry.sequence, entry.time, entry.event, entry.body, entry.digest)
                 self._db.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?)", row)
+        self.audit.written(entries)
         for name in self._unreferenced(unused):
             self.blobs.drop(name)
 
@@ -172,8 +181,18 @@ class Store:
     async def certified(self, job: bytes, number: int) -> Certified | None:
         """The certificate and sum of a past round."""
         query = "SELECT certificate, total FROM certified WHERE job = ? AND round = ?"
-        row = await self.run(lambda: self._db.execute(query, (job, number)).fetchone())
-        return None if row is None else self._certified(*row)
+
+        def read() -> Certified | None:
+            row = self._db.execute(query, (job, number)).fetchone()
+            return None if row is None else self._certified(*row)
+
+        return await self.run(read)
+
+    async def row(self, table: Table, key: str | bytes) -> bytes | None:
+        """One row of a two-column table."""
+        query = f"SELECT * FROM {table.name} WHERE {table.key} = ?"  # noqa: S608 - constants
+        row = await self.run(lambda: self._db.execute(query, (key,)).fetchone())
+        return None if row is None else row[1]
 
     async def rows(self, table: Table) -> dict[Any, bytes]:
         """All rows of a two-column table."""

@@ -16,6 +16,7 @@ default = "ask"
 
 [[policy.rule]]
 purpose = "research*"
+max_rounds = 10000
 action = "join"
 
 [[policy.rule]]

@@ -13,9 +13,10 @@ from protocols.errors import LocalError
 from protocols.identity import NodeId
 from protocols.message import Message, Payload
 from protocols.secagg.cohort import Cohort
+from protocols.secagg.deadlines import PAUSE_AFTER_S
 from protocols.secagg.effects import Certified, Entered, Paused, Resumed, RoundDone, Signed
 from protocols.secagg.messages import Ask, Offer, Root, Segment, Sum, SumWords, Vote
-from protocols.secagg.round import ATTEMPT_JUMP_MAX, PAUSE_AFTER_S, Round
+from protocols.secagg.round import ATTEMPT_JUMP_MAX, Round
 from protocols.secagg.signing import signed_frame
 from simulations.world import Faults
 from tests.kit import JOB, Sums, as_vector, identities
@@ -339,7 +340,8 @@ def test_partition_heal_a_minority_certifies_nothing_and_all_agree_afterwards(se
     sums.world.boot(*sums.nodes)
     sums.world.at(0.01 * seed, lambda: sums.world.cut.update(cut))
     sums.world.run(seconds=200)
-    assert len(sums.sums()) in (0, 5)
+    crossed = any(isinstance(m, Vote) and t < 0.01 * seed for t, _, _, m in sums.world.sent)
+    assert crossed or not sums.sums(), "neither side has t members"
     sums.world.heal()
     assert sums.run(200)
     sums.assert_exact()
