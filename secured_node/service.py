@@ -144,6 +144,7 @@ class Service:
 
     def _spec(self, raw: dict[str, Any]) -> JobSpec:
         values = dict(raw)
+        _check_texts(values)
         values["members"] = sorted(self.find_node(member) for member in values.get("members", ()))
         values["readers"] = sorted(self.find_node(reader) for reader in values.get("readers", ()))
         parameters = msgspec.json.encode(values.get("parameters", {}), order="sorted")
@@ -373,6 +374,17 @@ class Service:
         refused = [e for e in effects if isinstance(e, Refused) and e.peer is None]
         if refused:
             raise LocalError(f"the record does not stand: {refused[0].code}: {refused[0].detail}")
+
+
+def _check_texts(values: dict[str, Any]) -> None:
+    """What names something is a text. Raises `ServiceError`."""
+    for field in ("data", "version"):
+        if not isinstance(values.get(field), str | None):
+            raise ServiceError("the job", f"{field} is not a text", "", "bad_job")
+    for field in ("members", "readers"):
+        names = values.get(field, ())
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            raise ServiceError("the job", f"{field} is not a list of texts", "", "bad_job")
 
 
 def _shown(parameters: bytes) -> Any:

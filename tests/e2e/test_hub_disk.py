@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -171,7 +172,7 @@ def test_disk_full_stops_the_daemon_in_words_and_it_goes_on_when_there_is_room(t
         missing("no tmpfs can be mounted here")
     try:
         with alone(tmp_path) as hub:
-            hub.state.rename(disk / "state")
+            shutil.move(hub.state, disk / "state")
             hub.state = disk / "state"
             hub.start()
             before = len(audit_entries(hub))
@@ -213,7 +214,7 @@ def test_read_only_fs_is_said_at_the_start_and_while_running(tmp_path: Path) -> 
         missing("no tmpfs can be mounted here")
     try:
         with alone(tmp_path) as hub:
-            hub.state.rename(disk / "state")
+            shutil.move(hub.state, disk / "state")
             hub.state = disk / "state"
             subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
             ran = cli(hub.state, "run", "--config", str(hub.config), as_json=False)

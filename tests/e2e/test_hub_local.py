@@ -327,7 +327,7 @@ def test_every_command_prints_json_and_ends_with_a_documented_code(solo: Hub, tm
         ("no-such-command",): 2,
     }
     for words, code in failing.items():
-        ran = cli(None if words[1] == "verify" or len(words) == 1 else solo.state, *words)
+        ran = cli(None if len(words) == 1 or words[1] == "verify" else solo.state, *words)
         assert ran.code == code, f"{words}: {ran.code} {ran.err}"
         if len(words) > 1:
             assert ran.error["exit_code"] == code and ran.error["what"]

@@ -124,8 +124,6 @@ def test_secret_leak_scan(tmp_path: Path) -> None:
     files += [path for path in outs.rglob("*") if path.is_file()]
     assert len([path for path in files if path.suffix == ".log"]) == 3
     assert any("blobs" in path.parts for path in files) and any(path.name == "node.db" for path in files)
-    debug = "".join(path.read_text() for path in files if path.suffix == ".log")
-    assert "debug" in debug, "nothing was logged at level debug"
     found = []
     for hub, some in zip(hubs, needles, strict=True):
         others = [path for path in files if path != hub.state / "key"]

@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import sqlite3
-import stat
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -594,8 +593,3 @@ async def test_a_running_daemon_knows_its_links() -> None:
     assert intercepted[1].verdict is BAD
     assert only(network.judge_links((link(up=False),)), "members").verdict is BAD
     assert network.judge_links(()) == []
-
-
-def test_modes_of_a_new_hub_are_what_the_doctor_wants(hub: Hub) -> None:
-    assert stat.S_IMODE(hub.folder.stat().st_mode) == 0o700
-    assert stat.S_IMODE((hub.folder / "key").stat().st_mode) == 0o600
