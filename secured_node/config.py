@@ -7,6 +7,7 @@ under `LIVE` change on SIGHUP; the rest needs a restart, and a reload that touch
 from __future__ import annotations
 
 import ipaddress
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -15,11 +16,14 @@ import msgspec
 
 from protocols.errors import PeerError
 from protocols.membership.endpoint import check_endpoint
+from secured_node.data.strict import allowed, why_and_key
 
 LIVE: Final = ("network.seeds", "policy", "roles", "log.level")
 """Options that a reload changes in a running daemon."""
 CONFIG_BYTES_MAX: Final = 1 << 20
 ENDPOINTS_MAX: Final = 3
+VALUE_CHARS_MAX: Final = 80
+"""Of a value that is shown in an error."""
 
 
 class ConfigError(Exception):
@@ -125,7 +129,9 @@ def parse_config(raw: dict[str, Any], name: str) -> Config:
     try:
         config = msgspec.convert(raw, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{name}: {error}") from None
+        why, key = why_and_key(error)
+        about = f"{key} = {_value(raw, key)!r}: {why}" if key else why
+        raise ConfigError("; ".join(part for part in (f"{name}: {about}", allowed(Config, key)) if part)) from None
     _check_listen(name, config.network.listen)
     if len(config.network.endpoints) > ENDPOINTS_MAX:
         raise ConfigError(f"{name}: network.endpoints lists {len(config.network.endpoints)}; at most {ENDPOINTS_MAX}")
@@ -133,6 +139,13 @@ def parse_config(raw: dict[str, Any], name: str) -> Config:
         for address in addresses:
             _check_address(name, f"network.{key}", address)
     return config
+
+
+def _value(raw: Any, key: str) -> Any:
+    """What stands at a key, shortened; for a whole section, its keys."""
+    for part in re.findall(r"[^.\[\]]+", key):
+        raw = raw[int(part)] if isinstance(raw, list) else raw.get(part)
+    return sorted(raw) if isinstance(raw, dict) else raw if isinstance(raw, int | float) else str(raw)[:VALUE_CHARS_MAX]
 
 
 def _check_listen(name: str, address: str) -> None:

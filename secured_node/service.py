@@ -27,6 +27,7 @@ from protocols.membership.kinds import NODE
 from protocols.node import ForJob, Node, StandAlone
 from protocols.records.events import Publish
 from protocols.records.record import Record
+from protocols.secagg.messages import Certificate
 from secured_node import VERSION
 from secured_node.config import Config
 from secured_node.datasets import DataSet, DataSets
@@ -286,7 +287,7 @@ class Service:
         for number in range(1, job.rounds_done + 1):
             fact = await self._store.certified(job.job, number)
             if fact is not None:
-                certificates.append((fact.certificate, fact.total.tobytes()))
+                certificates.append((_plain(fact.certificate), fact.total.tobytes()))
         charter = store.find("charter")[0].record
         return {
             "charter": msgspec.msgpack.encode(charter).hex(),
@@ -374,6 +375,12 @@ class Service:
         refused = [e for e in effects if isinstance(e, Refused) and e.peer is None]
         if refused:
             raise LocalError(f"the record does not stand: {refused[0].code}: {refused[0].detail}")
+
+
+def _plain(certificate: Certificate) -> Certificate:
+    """A certificate of signed fields alone: the attempt in a vote is a hint between hubs and proves nothing."""
+    votes = tuple(msgspec.structs.replace(vote, attempt=0) for vote in certificate.votes)
+    return msgspec.structs.replace(certificate, votes=votes)
 
 
 def _check_texts(values: dict[str, Any]) -> None:

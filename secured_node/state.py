@@ -20,7 +20,9 @@ CREDENTIAL: Final = "secured-node.key"
 API_SOCKET: Final = "api.sock"
 SCRATCH: Final = "scratch"
 LOCK: Final = "lock"
-FOLDER_MODE: Final = 0o700
+STATE_MODE: Final = 0o711
+"""Others may pass through to the socket, whose other end the kernel names; every file in it is its owner's alone."""
+SCRATCH_MODE: Final = 0o700
 
 
 class StateError(Exception):
@@ -47,7 +49,7 @@ class State:
     def make(self) -> None:
         """Make the folder, for its owner alone. Raises `StateError`."""
         try:
-            self.folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            self.folder.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
         except OSError as error:
             raise StateError(f"{self.folder} cannot be made: {error.strerror}. Choose another with --state.") from None
 
@@ -68,7 +70,7 @@ class State:
     def make_scratch(self) -> None:
         """Make the folder of workers that are children. Raises `StateError`."""
         try:
-            self.scratch.mkdir(mode=FOLDER_MODE, exist_ok=True)
+            self.scratch.mkdir(mode=SCRATCH_MODE, exist_ok=True)
         except OSError as error:
             raise StateError(f"{self.scratch} cannot be made: {error.strerror}.") from None
 

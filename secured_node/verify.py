@@ -52,6 +52,8 @@ def _verify(chain: dict[str, Any]) -> dict[str, Any]:
     history = first_history(job, cohort_digest)
     for number, (certificate_hex, total_hex) in enumerate(chain["rounds"], 1):
         certificate = msgspec.msgpack.decode(bytes.fromhex(certificate_hex), type=Certificate)
+        if (certificate.job, certificate.round) != (job, number) or any(v.attempt for v in certificate.votes):
+            raise ProofError(f"round {number}: its certificate is another's, or was changed")
         verify_votes(cohort, certificate.votes, number, certificate.history)
         history = next_history(history, number, np.frombuffer(bytes.fromhex(total_hex), np.uint8))
         if history != certificate.history:

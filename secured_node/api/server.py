@@ -21,6 +21,7 @@ from protocols.errors import LocalError, PeerError
 from secured_node.api.roles import LocalUser, Role, local_user
 from secured_node.config import Roles
 from secured_node.service import ServiceError
+from secured_node.store.database import DatabaseError, StorageError
 from secured_node.work.supervisor import JobFailed, WorkerDied
 
 log = structlog.get_logger()
@@ -85,6 +86,8 @@ class Api:
                 return _error(HTTPStatus.CONFLICT, "refused", str(error))
             except PeerError as error:
                 return _error(HTTPStatus.BAD_REQUEST, error.code, error.detail)
+            except (StorageError, DatabaseError) as error:
+                return _error(HTTPStatus.INSUFFICIENT_STORAGE, "storage", "the hub cannot write", str(error))
             if isinstance(answer, web.StreamResponse):
                 return answer
             return web.Response(body=msgspec.json.encode(answer), content_type="application/json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 import types
 from pathlib import Path
@@ -36,18 +37,33 @@ def strict(raw: Any, wanted: type[T], where: str) -> T:
     try:
         return msgspec.convert(raw, wanted)
     except msgspec.ValidationError as error:
-        why, _, path = str(error).partition(" - at `$")
-        key = path.rstrip("`").lstrip(".")
-        raise DataError(f"{where}: {key}" if key else where, why, _allowed(wanted, key)) from None
+        why, key = why_and_key(error)
+        raise DataError(f"{where}: {key}" if key else where, why, allowed(wanted, key)) from None
 
 
-def _allowed(wanted: type[Any], key: str) -> str:
-    """What could have stood there instead."""
-    hints = get_type_hints(wanted, include_extras=True)
-    choices = _choices(hints.get(key))
-    if choices:
-        return f"allowed: {' | '.join(choices)}"
-    return "" if key else f"allowed keys: {', '.join(hints)}"
+def why_and_key(error: msgspec.ValidationError) -> tuple[str, str]:
+    """What is wrong, and with which key: names joined by dots, places in lists in brackets; "" for the whole."""
+    why, _, path = str(error).partition(" - at `$")
+    return why, path.rstrip("`").lstrip(".")
+
+
+def allowed(wanted: type[Any], key: str) -> str:
+    """What could have stood at a key of a struct instead; for a struct itself, its keys."""
+    hint: Any = wanted
+    for name in re.sub(r"\[[^]]*\]", "", key).split(".") if key else ():
+        hint = get_type_hints(_struct_in(hint) or object, include_extras=True).get(name)
+    struct = _struct_in(hint)
+    if struct is not None:
+        return f"allowed keys: {', '.join(struct.__struct_fields__)}"
+    choices = _choices(hint)
+    return f"allowed: {' | '.join(choices)}" if choices else ""
+
+
+def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
+    """The struct that a hint is, or is a list of."""
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return hint
+    return next((found for part in get_args(hint) if (found := _struct_in(part)) is not None), None)
 
 
 def _choices(hint: Any) -> list[str]:

@@ -1,0 +1,127 @@
+"""The policy as a table: which jobs a site joins, asks its people about, or refuses, and in which words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from protocols.identity import Identity
+from protocols.job.events import Decide
+from protocols.job.kinds import Answer, DataRef, JobSpec
+from secured_node.config import Policy, Rule
+from secured_node.policy import DataFacts, decide
+
+ALICE, BOB = Identity(b"\1" * 32).node, Identity(b"\2" * 32).node
+DIGEST = bytes(32)
+FACTS = DataFacts("1", DIGEST, 50)
+JOIN, ASK, REFUSE = Answer.JOIN, Answer.ASK, Answer.REFUSE
+
+
+def judged(rule: dict[str, Any] | list[dict[str, Any]], default: str = "ask", **spec: Any) -> Decide:
+    """What a policy of these rules says to a job; data, facts, member and submitter may be given too."""
+    rules = [rule] if isinstance(rule, dict) else rule
+    policy = msgspec.convert({"rule": rules, "default": default}, Policy)
+    facts, member = spec.pop("facts", FACTS), spec.pop("member", True)
+    submitter = spec.pop("submitter", ALICE)
+    job = JobSpec("summary", b"{}", DataRef("clinic", "1", DIGEST), "a study")
+    return decide(policy, submitter, msgspec.structs.replace(job, **spec), facts, member=member)
+
+
+@pytest.mark.parametrize("default", ["join", "ask", "refuse"])
+def test_without_a_rule_the_default_decides_and_it_is_to_ask(default: str) -> None:
+    assert judged([], default).answer == default
+    assert Policy().default == "ask"
+    assert "no rule" in judged([], "ask").reason
+
+
+@pytest.mark.parametrize(
+    ("rule", "spec", "fits"),
+    [
+        ({"task": "summary"}, {}, True),
+        ({"task": "glm"}, {}, False),
+        ({"task": "sum*"}, {}, True),
+        ({"task": "SUMMARY"}, {}, False),
+        ({"data": "clinic"}, {}, True),
+        ({"data": "clin"}, {}, False),
+        ({"data": "clin*"}, {}, True),
+        ({"data": "clinic"}, {"data": None}, False),
+        ({"data": "*"}, {"data": None}, True),
+        ({"submitter": str(ALICE)}, {}, True),
+        ({"submitter": str(ALICE)}, {"submitter": BOB}, False),
+        ({"purpose": "*study*"}, {}, True),
+        ({"purpose": "study"}, {}, False),
+        ({"task": "summary", "purpose": "other"}, {}, False),
+    ],
+)
+def test_a_rule_fits_by_all_its_patterns(rule: dict[str, Any], spec: dict[str, Any], fits: bool) -> None:
+    assert judged({"action": "join", **rule}, "refuse", **spec).answer == (JOIN if fits else REFUSE)
+
+
+def test_the_first_rule_that_fits_decides() -> None:
+    rules = [{"task": "glm", "action": "join"}, {"task": "*", "action": "refuse"}, {"task": "*", "action": "join"}]
+    assert judged(rules).answer is REFUSE
+    assert judged(rules, task="glm").answer is JOIN
+
+
+@pytest.mark.parametrize(
+    ("rule", "spec", "words"),
+    [
+        ({"min_nodes": 5}, {"min_nodes": 4}, "content with 4"),
+        ({"max_rounds": 10}, {"rounds_max": 11}, "allows 10"),
+        ({"min_rows": 51}, {}, "fewer than the 51"),
+    ],
+)
+@pytest.mark.parametrize("action", ["join", "ask"])
+def test_a_job_beyond_a_rules_numbers_is_refused(
+    rule: dict[str, Any], spec: dict[str, Any], words: str, action: str
+) -> None:
+    answer = judged({"action": action, **rule}, "join", **spec)
+    assert answer.answer is REFUSE and words in answer.reason
+
+
+@pytest.mark.parametrize(
+    ("rule", "spec"),
+    [({"min_nodes": 5}, {"min_nodes": 5}), ({"max_rounds": 10}, {"rounds_max": 10}), ({"min_rows": 50}, {})],
+)
+def test_a_job_at_a_rules_numbers_is_joined(rule: dict[str, Any], spec: dict[str, Any]) -> None:
+    assert judged({"action": "join", **rule}, "refuse", **spec).answer is JOIN
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (None, "has no data set"),
+        (DataFacts("2", DIGEST, 50), "version 2"),
+        (DataFacts("1", b"\1" * 32, 50), "another schema"),
+        (DataFacts("1", DIGEST, 9), "fewer than the 10 rows"),
+    ],
+)
+@pytest.mark.parametrize("default", ["join", "ask"])
+def test_data_that_does_not_fit_is_refused_whatever_the_rules_say(
+    facts: DataFacts | None, words: str, default: str
+) -> None:
+    for rules in ([], [{"action": "join"}]):
+        answer = judged(rules, default, facts=facts)
+        assert answer.answer is REFUSE and words in answer.reason
+
+
+def test_a_job_that_lists_others_is_none_of_ours() -> None:
+    answer = judged({"action": "join"}, "join", member=False)
+    assert answer.answer is REFUSE and "not one of them" in answer.reason
+
+
+@pytest.mark.parametrize("default", ["join", "ask"])
+@pytest.mark.parametrize("rules", [[], [{"action": "join"}], [{"action": "join", "min_rows": 1}]])
+def test_disclosure_query_a_job_cannot_lower_the_fewest_rows(default: str, rules: list[dict[str, Any]]) -> None:
+    """Only the site's own rule can: `min_rows = 1` is written out by its administrator."""
+    answer = judged(rules, default, min_rows=1, facts=DataFacts("1", DIGEST, 5))
+    lowered = rules == [{"action": "join", "min_rows": 1}]
+    assert answer.answer == (JOIN if lowered else REFUSE)
+
+
+def test_a_rule_never_asks_for_fewer_than_three_hubs_or_a_row() -> None:
+    for wrong in ({"min_nodes": 2}, {"max_rounds": 0}, {"min_rows": 0}, {"action": "perhaps"}):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert({"action": "join", **wrong}, Rule)
