@@ -7,6 +7,9 @@ honest rest of its group, whoever lies and whatever else is released: no history
 
 A group never grows. A node that changed its list would let the difference of two sums show somebody, so the first list
 that a node signs for a data set is final here; splitting a group needs the signatures of all, and is not offered yet.
+As a list is final from its first signature, two first jobs on one data set must not gather the same free nodes at once:
+a free node *pledges* itself to one job at a time, until that job ends or its group is signed. A list that some member
+can never sign, since it signed another, is *torn*: whoever signed it is told so and not left waiting.
 
 What this cannot express: noise. A sum that carries noise booked for it will lift the rule.
 """
@@ -72,6 +75,7 @@ class Groups:
 
     def __init__(self) -> None:
         self._signed: dict[tuple[str, NodeId], tuple[NodeId, ...]] = {}
+        self._pledges: dict[str, bytes] = {}
 
     def learn(self, node: NodeId, data: str, members: tuple[NodeId, ...]) -> None:
         """Take note of an accepted `group` record; the first one stands."""
@@ -92,6 +96,23 @@ class Groups:
         """Who of a group has yet to sign exactly this list: until nobody is left, none of them signs a root."""
         group = tuple(sorted(members))
         return tuple(m for m in group if self._signed.get((data, m)) != group)
+
+    def torn(self, data: str, members: Iterable[NodeId]) -> tuple[NodeId, ...]:
+        """Who of a group has signed another list: this one can never be complete."""
+        return tuple(m for m in self.unsigned(data, members) if (data, m) in self._signed)
+
+    def pledge(self, data: str, job: bytes) -> None:
+        """This node, free, would join a job on the data set; the first job that asked has it."""
+        self._pledges.setdefault(data, job)
+
+    def release(self, data: str, job: bytes) -> None:
+        """This node would not, or the job needs it no more."""
+        if self._pledges.get(data) == job:
+            del self._pledges[data]
+
+    def pledged(self, data: str) -> bytes | None:
+        """The job that this node, free, would join."""
+        return self._pledges.get(data)
 
     def free(self, data: str, nodes: Iterable[NodeId]) -> tuple[NodeId, ...]:
         """The free ones among these nodes, sorted."""

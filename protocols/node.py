@@ -32,10 +32,11 @@ from protocols.core import (
 from protocols.errors import LocalError
 from protocols.groups import GROUP, GroupBody, Groups, Standing
 from protocols.identity import Identity, NodeId
-from protocols.job.events import Advance, Moved, Noted, Revoked, Say, Serve, StartWork
-from protocols.job.job import Job, Restored, Site
+from protocols.job.events import Advance, Fallen, Moved, Noted, Revoked, Say, Serve, Settled, StartWork
+from protocols.job.job import Job, Site
 from protocols.job.kinds import CANCEL, COHORT, DECISION, JOB, OUTCOME, JobSpec
 from protocols.job.life import ENDED
+from protocols.job.restore import Restored
 from protocols.kinds import KINDS
 from protocols.membership.kinds import REVOCATION
 from protocols.membership.store import open_store
@@ -192,6 +193,8 @@ class Node:
                 return self._spread(self._exchange.handle(Publish((effect.record,)), now), now)
             case Compute():
                 return [Compute((job, effect.token), effect.work)]
+            case Moved() if effect.state in ENDED:
+                return [effect, *self._tell_each(Settled(), now)]
             case Send() | Persist() | Refused() | Advance() | StartWork() | Serve() | Moved():
                 return [effect]
         return [InJob(job, effect)]
@@ -213,16 +216,23 @@ class Node:
         if record.kind == JOB:
             return self._open(held, now)
         if record.kind == REVOCATION:
-            return self._tell_each(Revoked(NodeId(record.subject)), now)
+            return self._tell_each(Revoked(NodeId(record.subject)), now) + self._fallen(now)
         if record.kind == GROUP:
             self._learn_group(held)
             return self._tell_each(_noted(held), now)
         if record.kind in ABOUT_JOBS:
-            return self._tell(_job_of(record), _noted(held), now)
+            effects = self._tell(_job_of(record), _noted(held), now)
+            own = record.kind == DECISION and record.author == self.identity.node
+            return effects + (self._tell_each(Settled(), now) if own else [])
         return []
 
     def _tell_each(self, event: Event, now: float) -> list[Effect]:
         return [e for job in [*self.jobs] if self.jobs[job].state not in ENDED for e in self._tell(job, event, now)]
+
+    def _fallen(self, now: float) -> list[Effect]:
+        """Somebody was revoked: jobs whose own record fell with its author cannot go on."""
+        gone = [job for job in [*self.jobs] if job not in self.store and self.jobs[job].state not in ENDED]
+        return [e for job in gone for e in self._tell(job, Fallen(), now)]
 
     def _learn_group(self, held: Held) -> None:
         body: GroupBody = held.body
@@ -247,6 +257,11 @@ class Node:
     def _stand_alone(self, data: str, now: float) -> list[Effect]:
         if self.groups.standing(self.identity.node, data) is not Standing.FREE:
             raise LocalError(f"this node's standing towards {data!r} is settled already")
+        pledged = self.groups.pledged(data)
+        if pledged is not None:
+            raise LocalError(
+                f"this node would join job {pledged.hex()} on {data!r} as part of a group: refuse it first"
+            )
         record = self.sign(GROUP, data, GroupBody((self.identity.node,)))
         return self._spread(self._exchange.handle(Publish((record,)), now), now)
 

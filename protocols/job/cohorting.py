@@ -13,6 +13,7 @@ from protocols.errors import LocalError
 from protocols.groups import Groups, Refusal, Standing
 from protocols.identity import NodeId
 from protocols.job.kinds import Answer, CohortBody, Decision, JobSpec
+from protocols.message import DIGEST_BYTES
 from protocols.secagg.cohort import Cohort
 
 
@@ -41,13 +42,24 @@ def close(
     if spec.members:
         closing = _listed(spec, decisions, joined, time_up)
         refusal = None if closing.failure or closing.waits else first_refusal(spec, spec.members, groups, min_cohort)
-        return Closing(failure=refusal.reason) if refusal else closing
+        return Closing(failure=refusal.reason) if refusal else _safe(spec, closing)
     able = together(spec, joined, groups, min_cohort)
     if len(able) < spec.min_nodes or (len(able) < spec.max_nodes and not time_up):
         if not time_up:
             return Closing(waits=tuple(n for n, d in sorted(decisions.items()) if d.decision.answer is Answer.ASK))
         return Closing(failure=f"{len(able)} hubs can take part together, {spec.min_nodes} must; {len(joined)} joined")
-    return Closing(_body(able, decisions))
+    return _safe(spec, Closing(_body(able, decisions)))
+
+
+def _safe(spec: JobSpec, closing: Closing) -> Closing:
+    """A cohort for which the job's parameters do not hold would fail at every member."""
+    if closing.cohort is None:
+        return closing
+    try:
+        cohort_of(spec, bytes(DIGEST_BYTES), closing.cohort)
+    except LocalError as error:
+        return Closing(failure=str(error))
+    return closing
 
 
 def _listed(spec: JobSpec, decisions: Mapping[NodeId, Decided], joined: set[NodeId], time_up: bool) -> Closing:
@@ -104,6 +116,10 @@ def objection(spec: JobSpec, me: NodeId, groups: Groups, min_cohort: int) -> Ref
     if spec.min_nodes < min_cohort:
         return Refusal(
             "min_cohort", f"the job wants {spec.min_nodes} nodes, the federation's charter at least {min_cohort}"
+        )
+    if spec.holders not in (1, spec.colluders + 1):
+        return Refusal(
+            "unsafe", f"{spec.holders} holders guard against {spec.colluders} colluders in no way known here"
         )
     if spec.members and spec.data is not None:
         return groups.refusal(me, spec.data.name, spec.members, min_cohort)

@@ -37,6 +37,16 @@ class Revoked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Fallen(Event):
+    """The job's own record stands no longer: its author was revoked, and the revocation does not keep it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled(Event):
+    """Another job ended here, or was answered anew: what waited for it may be decided."""
+
+
+@dataclass(frozen=True, slots=True)
 class VectorReady(Event):
     """The worker made the vector of a round and keeps it until the round is certified.
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from protocols.core import Compute, Computed, Effect, Event, Persist, Received, Refused, Send, Tick
+from protocols.core import Computed, Effect, Event, Persist, Received, Refused, Send, Tick
 from protocols.errors import PeerError
 from protocols.identity import NodeId
 from protocols.job.events import Advance, Updated
 from protocols.message import Payload
 from protocols.secagg.cohort import Cohort
 from protocols.secagg.effects import Certified
+from protocols.secagg.intake import Intake
 from protocols.secagg.messages import Ask, Certificate
-from protocols.secagg.signing import next_history, verify_votes
+from protocols.secagg.signing import RoundId, verify_votes
 
 ASK_EVERY_S: Final = 2.0
 """A round takes seconds at least; what is asked is one small message."""
-SUM_BYTES_MAX: Final = 1 << 30
 
 
 class Follower:
@@ -29,12 +29,12 @@ class Follower:
 
     def __init__(self, cohort: Cohort, history: bytes, rounds_done: int) -> None:
         self.cohort = cohort
+        self._intake = Intake(cohort)
         self.history = history
         self.rounds_done = rounds_done
         self.finished = False
         self._asked = 0
         self._ask_at = float("-inf")
-        self._checking: Certified | None = None
         self._updated = False
 
     @property
@@ -47,9 +47,14 @@ class Follower:
         self._ask_at = now
         return [Advance(self.cohort.job, self.rounds_done, None)]
 
-    def expects(self, size: int) -> bool:
-        """Whether a sum of this size is wanted."""
-        return self._updated and not self.finished and self._checking is None and 0 < size <= SUM_BYTES_MAX
+    def expects(self, certificate: Certificate, size: int) -> bool:
+        """Whether the sum beside a certificate is wanted. Raises `PeerError` for a certificate that is none."""
+        wanted = self._updated and not self.finished and certificate.round == self._place.number
+        return wanted and self._intake.expects(self._place, certificate, size)
+
+    @property
+    def _place(self) -> RoundId:
+        return RoundId(self.rounds_done + 1, self.history)
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take one event."""
@@ -60,7 +65,7 @@ class Follower:
             case Tick() if self._updated and now >= self._ask_at:
                 return self._ask(now)
             case Received(message=Certificate() as certificate) if event.payload is not None:
-                return self._take(event.sender, certificate, event.payload)
+                return list(self._take(event.sender, certificate, event.payload))
             case Computed(token=("follow", number)) if number == self.rounds_done + 1:
                 return self._checked(event.value, now)
         return []
@@ -73,21 +78,21 @@ class Follower:
         self._ask_at = now + ASK_EVERY_S
         return [Send(peer, Ask(self.cohort.job, self.rounds_done + 1, 0, certificate=True))]
 
-    def _take(self, sender: NodeId, certificate: Certificate, payload: Payload) -> list[Effect]:
-        number = self.rounds_done + 1
-        if certificate.round != number or self._checking is not None or not self._updated:
+    def _take(self, sender: NodeId, certificate: Certificate, payload: Payload) -> Sequence[Effect]:
+        place = self._place
+        if certificate.round != place.number or self._intake.busy or not self._updated:
             return []
         try:
-            verify_votes(self.cohort, certificate.votes, number, certificate.history)
+            verify_votes(self.cohort, certificate.votes, place.number, certificate.history)
+            return self._intake.take(place, sender, certificate, payload, ("follow", place.number))
         except PeerError as error:
             return [Refused(sender, error.code, error.detail)]
-        self._checking = Certified(certificate, payload)
-        history = self.history
-        return [Compute(("follow", number), lambda: next_history(history, number, payload))]
 
     def _checked(self, history: Any, now: float) -> list[Effect]:
-        fact, self._checking = self._checking, None
-        if fact is None or fact.certificate.history != history:
-            return [Refused(None, "wrong_sum", "a sum does not lead to its certified history"), *self._ask(now)]
-        self.history, self.rounds_done, self._updated = history, fact.certificate.round, False
-        return [Persist(fact), Advance(self.cohort.job, self.rounds_done, fact.total)]
+        match self._intake.checked(history):
+            case Certified() as fact:
+                self.history, self.rounds_done, self._updated = history, fact.certificate.round, False
+                return [Persist(fact), Advance(self.cohort.job, self.rounds_done, fact.total)]
+            case Refused() as refused:
+                return [refused, *self._ask(now)]
+        return []

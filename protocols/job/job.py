@@ -4,11 +4,19 @@ Rules.
 - The job record fixes everything; the hub answers with a decision record, which may change until the cohort names it.
 - The submitter's hub closes the collection with a cohort record. Each member checks it by the same rules, joins one
   cohort per job (durably, before anything else of it), and signs the group that it forms with other free members; only
-  when all of them have signed does it take part in a round.
+  when all of them have signed does it take part in a round. What was checked before joining is not checked again after
+  a restart: records that it rested on may be superseded meanwhile.
+- A cohort record that names a hub's decision binds it to the group, whatever became of the job or of the decision: the
+  others have signed, too. It binds it to take part only if its latest decision is still to join.
+- Of two cohort records of one job, seen before joining, none is joined.
 - Round r+1 starts from the history of round r: its sum is certified, the worker applied it, the task is not done. There
   is no coordinator; every hub gets there by itself.
-- Past rounds are served to members that lag behind, and to the hubs that may read the result; to nobody else.
-- A failure at one member ends the job for all, since the sum is over all: it is published with its reason.
+- Past rounds are served to members that lag behind, and to the hubs that may read the result; to nobody else. A
+  certificate that contradicts one that is here ends the job.
+- A failure at one member ends the job for all, since the sum is over all: it is published with its reason, also when
+  the cohort comes only afterwards. A member that is done with a task that is not done here will not take part any
+  more: that, too, is a failure.
+- Waiting has an end where nothing else leads out: for a cohort record, and for the decisions that it names.
 
 States and moves are the table in `life`. What this cannot express: which jobs there are, and what policy says to them;
 that is the driver's.
@@ -20,20 +28,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from protocols.core import Computed, Draw, Effect, Event, LinkUp, Persist, Progressed, Received, Refused, Send, Tick
-from protocols.errors import LocalError
+from protocols.core import Computed, Draw, Effect, Event, LinkUp, Persist, Progressed, Received, Refused, Tick
+from protocols.errors import LocalError, PeerError
 from protocols.groups import GROUP, GroupBody, Groups, Standing
 from protocols.identity import Identity, NodeId
 from protocols.job.cohorting import Decided, check_cohort, close, cohort_of, objection
+from protocols.job.collection import Collection
 from protocols.job.events import (
     Advance,
     Decide,
+    Fallen,
     Joined,
     Moved,
     Noted,
     Revoked,
     Say,
-    Serve,
+    Settled,
     StartWork,
     Updated,
     VectorReady,
@@ -54,16 +64,21 @@ from protocols.job.kinds import (
     Outcome,
 )
 from protocols.job.life import ENDED, TRANSITIONS, State, Step
+from protocols.job.restore import Restored
+from protocols.job.serving import Serving
 from protocols.message import DIGEST_BYTES, Message
 from protocols.records.record import sign_record
 from protocols.secagg.attempt import Token, Vector
-from protocols.secagg.effects import Evidence, Paused, Resumed, RoundDone, RoundFailed, Signed
-from protocols.secagg.messages import MEMBERS_MAX, Ask, Certificate, Offer, Vote
+from protocols.secagg.effects import Certified, Evidence, Paused, Resumed, RoundDone, RoundFailed
+from protocols.secagg.messages import MEMBERS_MAX, Certificate, Offer
 from protocols.secagg.round import Round
 from protocols.secagg.signing import RoundId, first_history
 
-SERVE_AGAIN_S: Final = 1.0
-"""A peer gets the same past round at most this often."""
+COHORT_LATE_S: Final = 3600.0
+"""So long after the collection's end a cohort record may come: a submitter's hub that was away for lunch."""
+DECISIONS_LATE_S: Final = 3600.0
+"""So long after a cohort record the decisions that it names may come: they travel beside it, within minutes."""
+CONTRADICTION: Final = "two certificates contradict each other: more nodes lie than the job is safe against"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +90,6 @@ class Site:
     min_cohort: int
     groups: Groups
     draw: Draw
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """The durable facts of a job after a restart.
-
-    cohort: digest of the cohort record that was joined. rounds, history: certified so far. entered, signed: of the
-    round after those. ended: how this hub said that it ended.
-    """
-
-    cohort: bytes | None = None
-    rounds: int = 0
-    history: bytes = b""
-    entered: int = 0
-    signed: Signed | None = None
-    ended: Outcome | None = None
 
 
 class Job:
@@ -106,19 +105,20 @@ class Job:
         self.body: CohortBody | None = None
         """The cohort that was joined, or that is followed."""
         self.rounds_done = 0
-        self.decisions: dict[NodeId, Decided] = {}
         self.round: Round | None = None
         self._site, self._me = site, site.identity.node
         self._restored = restored or Restored()
         self._closes_at = opened_at + spec.collect_s
-        self._by_digest: dict[bytes, tuple[NodeId, Decision]] = {}
+        self._records = Collection(opened_at)
         self._sequence = 0
-        self._cohorts: dict[bytes, CohortBody] = {}
+        self._wish: Decide | None = None
         self._closed = False
         self._said_group = False
+        self._told = self._restored.ended is not None
         self._follower: Follower | None = None
         self._history = b""
-        self._served: dict[object, float] = {}
+        self._wants = 0
+        self._serving = Serving(job)
         self._early: dict[NodeId, Received] = {}
 
     # -- outside view --------------------------------------------------------------------------------------------
@@ -129,15 +129,31 @@ class Job:
         return self.job.hex()
 
     @property
+    def decisions(self) -> dict[NodeId, Decided]:
+        """What each hub decided last."""
+        return self._records.decisions
+
+    @property
     def wake_at(self) -> float | None:
         """When the job wants a `Tick`."""
         if self.state in ENDED and self._follower is None:
             return None
-        times = [self._closes_at] if self._collects else []
+        times = [self._closes_at if self._collects else self._late_at]
         for part in (self.round, self._follower):
             if part is not None and part.wake_at is not None:
                 times.append(part.wake_at)
-        return min(times, default=None)
+        earliest = min(times)
+        return earliest if earliest < float("inf") else None
+
+    @property
+    def _late_at(self) -> float:
+        """When it is too late for what the job still waits for, before it runs."""
+        if self.body is not None or self._closed:
+            return float("inf")
+        if not self._records.cohorts:
+            return self._closes_at + COHORT_LATE_S
+        lost = self._restored.cohort is not None and self._restored.cohort not in self._records.cohorts
+        return self._records.cohort_at + DECISIONS_LATE_S if lost or self._records.undecided() else float("inf")
 
     @property
     def history(self) -> bytes:
@@ -148,8 +164,12 @@ class Job:
         """Who is waited for now."""
         if self.round is not None:
             return self.round.missing or self.round.waiting_for()
+        if self._records.cohorts and self.body is None and self.state not in ENDED:
+            name = self.spec.data.name if self.spec.data else ""
+            unsigned = self._site.groups.unsigned(name, self._site.groups.members(self._me, name))
+            return self._records.undecided() or (unsigned if name else ())
         if self.state is State.COLLECTING and self.spec.members:
-            return tuple(m for m in self.spec.members if not self._has_joined(m))
+            return tuple(m for m in self.spec.members if not self._records.has_joined(m))
         return ()
 
     def expects(self, sender: NodeId, message: Message, size: int) -> bool:
@@ -157,14 +177,28 @@ class Job:
         if self.body is None or sender not in self.body.members:
             return False
         if self._follower is not None:
-            return isinstance(message, Certificate) and self._follower.expects(size)
+            return isinstance(message, Certificate) and self._follower_expects(message, size)
         number = getattr(message, "round", None)
         return self.round is not None and number == self.round.place.number and self.round.expects(message, size)
+
+    def _follower_expects(self, certificate: Certificate, size: int) -> bool:
+        try:
+            return self._follower is not None and self._follower.expects(certificate, size)
+        except PeerError:
+            return False
 
     # -- events --------------------------------------------------------------------------------------------------
 
     def handle(self, event: Event, now: float) -> Sequence[Effect]:
         """Take one event."""
+        effects = self._handle(event, now)
+        for effect in effects:
+            if isinstance(effect, Persist) and isinstance(effect.fact, Certified):
+                self._serving.certified(effect.fact)
+        return effects
+
+    def _handle(self, event: Event, now: float) -> list[Effect]:
+        effects: list[Effect] = []
         match event:
             case Noted():
                 effects = self._note(event, now)
@@ -172,18 +206,20 @@ class Job:
                 effects = self._decide(event)
             case Revoked():
                 effects = self._revoked(event.node)
+            case Fallen():
+                effects = self._fail("the job's record stands no longer: its submitter was revoked")
+            case Settled():
+                effects = self._decide_again()
             case VectorReady() | WorkFailed() | Updated():
                 effects = self._work(event, now)
             case Received():
                 effects = self._received(event, now)
             case LinkUp() | Progressed() | Computed() | Tick():
                 effects = self._pass_on(event, now)
-            case _:
-                effects = []
         return effects
 
     def _pass_on(self, event: Event, now: float) -> list[Effect]:
-        effects = self._collect(now) if isinstance(event, Tick) else []
+        effects = [*self._collect(now), *self._give_up(now)] if isinstance(event, Tick) else []
         if self._follower is not None:
             effects += self._follower.handle(event, now)
         if self.round is None or (isinstance(event, Computed) and not self._current(event.token)):
@@ -200,16 +236,32 @@ class Job:
 
         After the cohort is closed it comes too late and changes nothing.
         """
-        if self.state not in (State.PROPOSED, State.COLLECTING) or self._cohorts:
+        if self.state not in (State.PROPOSED, State.COLLECTING) or self._records.cohorts:
             return []
         site, data = self._site, self.spec.data.name if self.spec.data else ""
         standing = site.groups.standing(self._me, data) if data else Standing.FREE
         answer, reason = event.answer, event.reason
         against = objection(self.spec, self._me, site.groups, site.min_cohort)
+        self._wish = None
         if answer is Answer.JOIN and against is not None:
             answer, reason = Answer.REFUSE, against.reason
+        elif answer is Answer.JOIN and standing is Standing.FREE and self._elsewhere():
+            self._wish = event
+            answer, reason = (
+                Answer.ASK,
+                f"this hub is about to form a group for {data!r} in another job; it waits for that",
+            )
         decision = Decision(answer, reason[:TEXT_CHARS_MAX], standing)
         return [self._say(DECISION, decision, self._sequence + 1)]
+
+    def _elsewhere(self) -> bool:
+        """Whether this hub, free, pledged itself to another job on the data set."""
+        pledged = self._site.groups.pledged(self.spec.data.name) if self.spec.data else None
+        return pledged not in (None, self.job)
+
+    def _decide_again(self) -> list[Effect]:
+        """What this answer waited for may be settled."""
+        return self._decide(self._wish) if self._wish is not None and not self._elsewhere() else []
 
     def _say(self, kind: str, body: Message, sequence: int = 1, subject: str | None = None) -> Say:
         site = self._site
@@ -220,37 +272,64 @@ class Job:
         """A record was accepted. Those of an ended job change nothing."""
         record, body = event.record, event.body
         if self.state in ENDED:
-            return []
+            return self._note_late(event, now)
         effects: list[Effect] = []
         match body:
             case Decision():
                 effects += self._note_decision(record.author, record.sequence, body, event.digest)
             case CohortBody() if record.author == self.author:
-                self._cohorts.setdefault(event.digest, body)
+                self._records.closed(body, event.digest, now)
             case Cancel() if record.author == self.author:
                 return self._end(Step.CANCEL, body.reason)
-            case Outcome() if not body.done and self._named(record.author):
-                return self._fail(f"{record.author}: {body.reason}")
+            case Outcome():
+                self._records.outcomes[record.author] = body
+            case GroupBody() if record.author == self._me:
+                effects += self._decide_again()
             case CohortBody() | Cancel():
                 return [Refused(record.author, "not_the_submitter", f"a {record.kind} by {record.author}")]
+        failure = self._records.failure(self.rounds_done, self._wants)
+        if failure:
+            return effects + self._fail(failure)
         effects += self._collect(now)
         return effects + self._try_start(now)
 
     def _note_decision(self, author: NodeId, sequence: int, body: Decision, digest: bytes) -> list[Effect]:
-        self._by_digest[digest] = (author, body)
-        self.decisions[author] = Decided(body, digest)
+        self._records.decided(author, body, digest)
         if author != self._me:
             return []
         self._sequence = max(self._sequence, sequence)
+        if self.state not in (State.PROPOSED, State.COLLECTING):
+            return []
+        if body.answer is Answer.JOIN and body.standing is Standing.FREE and self.spec.data is not None:
+            self._site.groups.pledge(self.spec.data.name, self.job)
+        else:
+            self._release()
         return self._move(Step.DECIDED)
 
-    def _has_joined(self, node: NodeId) -> bool:
-        return node in self.decisions and self.decisions[node].decision.answer is Answer.JOIN
+    def _release(self) -> None:
+        if self.spec.data is not None:
+            self._site.groups.release(self.spec.data.name, self.job)
+
+    def _note_late(self, event: Noted, now: float) -> list[Effect]:
+        """The job ended here; a cohort that names this hub binds it to the group, and has to learn that it is gone."""
+        match event.body:
+            case Decision():
+                self._records.decided(event.record.author, event.body, event.digest)
+            case CohortBody() if event.record.author == self.author:
+                self._records.closed(event.body, event.digest, now)
+        effects: list[Effect] = []
+        body = next(iter(self._records.cohorts.values()), None)
+        if body is not None and self.body is None and len(self._records.cohorts) == 1 and not self._records.undecided():
+            checked = check_cohort(self.spec, body, self._records.by_digest, self._site.min_cohort)
+            effects += self._sign_group(checked.free) if not checked.fault else []
+        if self.state is State.FAILED and self._records.named(self._me) and not self._told:
+            effects.append(self._say_failed(self.reason))
+        return effects
 
     @property
     def _collects(self) -> bool:
         """Whether this is the submitter's hub and the collection is open."""
-        return self.author == self._me and not self._closed and not self._cohorts and self.state not in ENDED
+        return self.author == self._me and not self._closed and not self._records.cohorts and self.state not in ENDED
 
     def _collect(self, now: float) -> list[Effect]:
         """At the submitter's hub: close the collection when it can be."""
@@ -263,38 +342,72 @@ class Job:
         self._closed = True
         if closing.cohort is not None:
             return [self._say(COHORT, closing.cohort)]
-        return [self._say(CANCEL, Cancel(closing.failure))]
+        return [self._say(CANCEL, Cancel(closing.failure[:TEXT_CHARS_MAX]))]
+
+    def _give_up(self, now: float) -> list[Effect]:
+        """What the job waited for did not come."""
+        if self.state in ENDED or now < self._late_at:
+            return []
+        if not self._records.cohorts:
+            return self._fail("the submitter's hub never closed the collection")
+        if self._restored.cohort is not None:
+            return self._fail("the cohort record that this hub joined stands no longer: its author signed others")
+        return self._fail("decisions that the cohort names never came: by " + ", ".join(self._records.undecided()))
 
     # -- starting ------------------------------------------------------------------------------------------------
 
     def _try_start(self, now: float) -> list[Effect]:
         """Join the cohort once everything that it rests on is here and holds."""
-        if self.body is not None or self.state in ENDED or not self._cohorts:
+        cohorts, joined = self._records.cohorts, self._restored.cohort
+        if self.body is not None or self.state in ENDED or not cohorts:
             return []
-        digest = self._restored.cohort or next(iter(self._cohorts))
-        body = self._cohorts.get(digest)
-        if body is None or any(d not in self._by_digest for d in body.decisions):
+        if joined is not None:
+            return self._begin(joined, cohorts[joined], now) if joined in cohorts else []
+        if self._restored.ended is not None:
+            return self._end(Step.FAILURE, self._restored.ended.reason)
+        if len(cohorts) > 1:
+            return self._fail("the submitter's hub signed two cohorts")
+        ((digest, body),) = cohorts.items()
+        reads_along = self._me not in body.members and self._restored.rounds > 0
+        return self._check_and_join(digest, body, now) if not reads_along else self._follow(digest, body, now)
+
+    def _check_and_join(self, digest: bytes, body: CohortBody, now: float) -> list[Effect]:
+        if self._records.undecided():
             return []
-        checked = check_cohort(self.spec, body, self._by_digest, self._site.min_cohort)
+        checked = check_cohort(self.spec, body, self._records.by_digest, self._site.min_cohort)
         if checked.fault:
             return self._fail(checked.fault)
         if self._me not in body.members:
             return self._follow(digest, body, now)
-        effects, ready = self._group(body, checked.free)
-        return effects + (self._begin(digest, body, now) if ready else [])
+        effects = self._sign_group(checked.free)
+        if not self._records.has_joined(self._me):
+            return effects + self._fail("this hub took its decision to join back before it knew of the cohort")
+        return effects or self._join(digest, body, checked.free, now)
 
-    def _group(self, body: CohortBody, free: tuple[NodeId, ...]) -> tuple[list[Effect], bool]:
-        """Sign the new group if this hub is free; whether its whole group has signed and is in the cohort."""
+    def _sign_group(self, free: tuple[NodeId, ...]) -> list[Effect]:
+        """Sign the new group if this hub is one of its free members, once."""
+        if self.spec.data is None or self._me not in free or self._said_group:
+            return []
+        if self._site.groups.standing(self._me, self.spec.data.name) is not Standing.FREE:
+            return []
+        self._said_group = True
+        return [self._say(GROUP, GroupBody(free), subject=self.spec.data.name)]
+
+    def _join(self, digest: bytes, body: CohortBody, free: tuple[NodeId, ...], now: float) -> list[Effect]:
+        """Begin if the whole group has signed and is in the cohort."""
         if self.spec.data is None:
-            return [], True
+            return self._begin(digest, body, now)
         name, groups = self.spec.data.name, self._site.groups
-        if self._me in free and groups.standing(self._me, name) is Standing.FREE:
-            said, self._said_group = self._said_group, True
-            return ([] if said else [self._say(GROUP, GroupBody(free), subject=name)]), False
+        group = groups.members(self._me, name)
         refusal = groups.refusal(self._me, name, body.members, self._site.min_cohort)
         if refusal is not None:
-            return self._fail(refusal.reason), False
-        return [], not groups.unsigned(name, groups.members(self._me, name))
+            return self._fail(refusal.reason)
+        if not group or (self._me in free and group != free):
+            return self._fail(f"this hub's own word about its group for {name!r} is not what its decision says")
+        torn = groups.torn(name, group)
+        if torn:
+            return self._fail(f"{', '.join(torn)} signed another group for {name!r}: this one can never be complete")
+        return self._begin(digest, body, now) if not groups.unsigned(name, group) else []
 
     def _begin(self, digest: bytes, body: CohortBody, now: float) -> list[Effect]:
         try:
@@ -302,6 +415,7 @@ class Job:
         except LocalError as error:
             return self._fail(str(error))
         restored = self._restored
+        self._release()
         self.body, self.rounds_done = body, restored.rounds
         self._history = restored.history or first_history(self.job, digest)
         if restored.ended is not None:
@@ -318,7 +432,10 @@ class Job:
         """Not a member: read along if this hub may, else there is nothing more to do here."""
         if self._me != self.author and self._me not in self.spec.readers:
             return self._end(Step.FAILURE, "this hub is not in the cohort")
-        cohort = cohort_of(self.spec, self.job, body)
+        try:
+            cohort = cohort_of(self.spec, self.job, body)
+        except LocalError as error:
+            return self._fail(str(error))
         history = self._restored.history or first_history(self.job, digest)
         self.body, self.rounds_done, self._history = body, self._restored.rounds, history
         self._follower = Follower(cohort, history, self.rounds_done)
@@ -332,10 +449,12 @@ class Job:
             return self._ahead(event, number, now)
         if sender not in self.body.members and not self._may_read(sender):
             return [Refused(sender, "not_a_reader", f"{sender} has no part in the job")]
+        if isinstance(event.message, Certificate) and number <= self.rounds_done:
+            return self._compare(sender, event.message)
         if self._follower is not None:
             return self._follower.handle(event, now)
         if number <= self.rounds_done:
-            return self._serve(sender, event.message, number, now)
+            return self._serving.serve(sender, event.message, number, now)
         if self.round is None or sender not in self.body.members:
             return []
         if number > self.round.place.number:
@@ -349,28 +468,20 @@ class Job:
             if isinstance(event.message, Offer) and (event.sender in self._early or len(self._early) < MEMBERS_MAX):
                 self._early[event.sender] = event
             return []
-        return self._limited(now, (event.sender, number), Send(event.sender, self._ask_for(current)))
+        return self._serving.ask_back(event.sender, current, now)
+
+    def _compare(self, sender: NodeId, certificate: Certificate) -> list[Effect]:
+        """A certificate of a past round: is it the one that is here?"""
+        if self.body is None:
+            return []
+        try:
+            evidence = self._serving.contradicts(certificate, cohort_of(self.spec, self.job, self.body))
+        except PeerError as error:
+            return [Refused(sender, error.code, error.detail)]
+        return [*evidence, *self._fail(CONTRADICTION)] if evidence else []
 
     def _may_read(self, node: NodeId) -> bool:
         return node == self.author or node in self.spec.readers
-
-    def _ask_for(self, number: int) -> Ask:
-        """A member speaks of a later round: this hub lacks the certificate of its own."""
-        return Ask(self.job, number, 0, certificate=True)
-
-    def _serve(self, sender: NodeId, message: Message, number: int, now: float) -> list[Effect]:
-        """A past round: its certificate for whoever still works on it, its sum for whoever asks."""
-        if isinstance(message, Certificate | Vote) or number < 1:
-            return []
-        with_sum = isinstance(message, Ask) and message.certificate
-        return self._limited(now, (sender, number, with_sum), Serve(sender, self.job, number, with_sum))
-
-    def _limited(self, now: float, key: object, effect: Effect) -> list[Effect]:
-        if now - self._served.get(key, float("-inf")) < SERVE_AGAIN_S:
-            return []
-        self._served = {k: t for k, t in self._served.items() if now - t < SERVE_AGAIN_S}
-        self._served[key] = now
-        return [effect]
 
     def _work(self, event: VectorReady | WorkFailed | Updated, now: float) -> list[Effect]:
         """The worker has spoken."""
@@ -406,6 +517,10 @@ class Job:
             outcome = self._say(OUTCOME, Outcome(True, self.rounds_done, self._history))
             self.round = None
             return [*self._end(Step.RESULT, ""), outcome]
+        self._wants = self.rounds_done + 1
+        failure = self._records.failure(self.rounds_done, self._wants)
+        if failure:
+            return self._fail(failure)
         if self.rounds_done >= self.spec.rounds_max:
             return self._fail(f"no result after the {self.spec.rounds_max} rounds that the job allows")
         again = self.rounds_done == self._restored.rounds and self._restored.entered > 0
@@ -420,14 +535,12 @@ class Job:
                     result += self._certified(effect, now)
                 case RoundFailed():
                     result += self._fail(effect.reason)
-                case Paused():
+                case Paused() if self.state is State.RUNNING:
                     result += self._move(Step.SILENT, "missing: " + ", ".join(effect.missing))
-                case Resumed():
+                case Resumed() if self.state is State.PAUSED:
                     result += self._move(Step.HEARD)
                 case Evidence(kind="two_certificates"):
-                    result += self._fail(
-                        "two certificates contradict each other: more nodes lie than the job is safe against"
-                    )
+                    result += self._fail(CONTRADICTION)
         return result
 
     def _certified(self, effect: RoundDone, now: float) -> list[Effect]:
@@ -444,7 +557,8 @@ class Job:
         early, self._early = [*self._early.values()], {}
         effects = started.start(now)
         for event in early:
-            effects += started.handle(event, now)
+            if getattr(event.message, "round", 0) == started.place.number:
+                effects += started.handle(event, now)
         return effects
 
     # -- ending --------------------------------------------------------------------------------------------------
@@ -457,16 +571,18 @@ class Job:
         """End it here and, where others wait for this hub, tell them."""
         if self.state in ENDED:
             return []
-        outcome = Outcome(False, self.rounds_done, self._history or bytes(DIGEST_BYTES), reason[:TEXT_CHARS_MAX])
-        told = [self._say(OUTCOME, outcome)] if self._named(self._me) else []
+        told = [self._say_failed(reason)] if self._records.named(self._me) and not self._told else []
         return [*self._end(Step.FAILURE, reason), *told]
 
-    def _named(self, node: NodeId) -> bool:
-        """Whether a cohort record names the node as a member."""
-        return any(node in body.members for body in self._cohorts.values())
+    def _say_failed(self, reason: str) -> Say:
+        self._told = True
+        history = self._history or bytes(DIGEST_BYTES)
+        return self._say(OUTCOME, Outcome(False, self.rounds_done, history, reason[:TEXT_CHARS_MAX]))
 
     def _end(self, step: Step, reason: str) -> list[Effect]:
         self.round = self._follower = None
+        self._early.clear()
+        self._release()
         return self._move(step, reason)
 
     def _move(self, step: Step, reason: str = "") -> list[Effect]:

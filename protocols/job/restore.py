@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from protocols.job.events import Joined
-from protocols.job.job import Restored
+from protocols.job.kinds import Outcome
 from protocols.secagg.effects import Certified, Entered, Signed
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The durable facts of a job after a restart.
+
+    cohort: digest of the cohort record that was joined. rounds, history: certified so far. entered, signed: of the
+    round after those. ended: how this hub said that it ended.
+    """
+
+    cohort: bytes | None = None
+    rounds: int = 0
+    history: bytes = b""
+    entered: int = 0
+    signed: Signed | None = None
+    ended: Outcome | None = None
+
+
 def restore(facts: Iterable[object]) -> dict[bytes, Restored]:
-    """The facts of each job, folded in the order in which they were made durable. Others are ignored."""
+    """Where each job stood. The order of the facts does not matter; what is no fact of a job is ignored."""
+    kept = list(facts)
     jobs: dict[bytes, Restored] = {}
-    for fact in facts:
-        match fact:
-            case Joined():
-                jobs[fact.job] = replace(jobs.get(fact.job, Restored()), cohort=fact.cohort)
-            case Entered():
-                jobs[fact.job] = replace(jobs.get(fact.job, Restored()), entered=fact.attempt)
-            case Signed():
-                jobs[fact.vote.job] = replace(jobs.get(fact.vote.job, Restored()), signed=fact)
-            case Certified():
-                job, number = fact.certificate.job, fact.certificate.round
-                history = fact.certificate.history
-                before = jobs.get(job, Restored())
-                jobs[job] = replace(before, rounds=number, history=history, entered=0, signed=None)
+    for fact in kept:
+        if isinstance(fact, Joined):
+            jobs[fact.job] = replace(jobs.get(fact.job, Restored()), cohort=fact.cohort)
+        elif isinstance(fact, Certified):
+            certificate = fact.certificate
+            before = jobs.get(certificate.job, Restored())
+            if certificate.round > before.rounds:
+                jobs[certificate.job] = replace(before, rounds=certificate.round, history=certificate.history)
+    for fact in kept:
+        if isinstance(fact, Entered):
+            before = jobs.get(fact.job, Restored())
+            if fact.round == before.rounds + 1:
+                jobs[fact.job] = replace(before, entered=max(before.entered, fact.attempt))
+        elif isinstance(fact, Signed):
+            before = jobs.get(fact.vote.job, Restored())
+            if fact.vote.round == before.rounds + 1:
+                jobs[fact.vote.job] = replace(before, signed=fact)
     return jobs

@@ -203,6 +203,7 @@ def test_state_folder_mode(hub: Hub, mode: int, verdict: Verdict) -> None:
 
 def test_roles_need_a_folder_that_can_be_entered(hub: Hub) -> None:
     config = Config(roles=Roles(data="users"))
+    hub.folder.chmod(0o700)
     assert site.check_state_folder(hub.folder, config).verdict is WARN
     hub.folder.chmod(0o711)
     assert site.check_state_folder(hub.folder, config).verdict is OK
