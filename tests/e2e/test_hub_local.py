@@ -208,7 +208,7 @@ def test_files_of_a_hub_are_its_own(solo: Hub) -> None:
     assert mode("api.sock") == 0o666 and stat.S_ISSOCK((solo.state / "api.sock").stat().st_mode)
     fresh = solo.state.parent / "fresh"
     assert cli(fresh, "init", "--federation", "x", "--name", "fresh").code == 0
-    assert stat.S_IMODE(fresh.stat().st_mode) == 0o700
+    assert stat.S_IMODE(fresh.stat().st_mode) == 0o711
 
 
 # -- data ----------------------------------------------------------------------------------------------------------
