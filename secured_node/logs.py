@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Final
+from collections.abc import MutableMapping
+from typing import Any, Final
 
 import structlog
 
@@ -24,6 +25,7 @@ def set_up_logs(options: Log) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info if json else structlog.processors.StackInfoRenderer(),
+            *(() if json else (_one_line,)),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[options.level]),
@@ -31,3 +33,11 @@ def set_up_logs(options: Log) -> None:
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=max(LEVELS[options.level], logging.WARNING), format="%(levelname)s %(name)s %(message)s")
+
+
+def _one_line(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What a peer said stays within its value: no line of its own, nothing that steers a terminal."""
+    for name, value in event.items():
+        if isinstance(value, str) and not value.isprintable() and name not in ("exception", "stack"):
+            event[name] = value.encode("unicode_escape").decode()
+    return event

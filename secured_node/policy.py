@@ -1,8 +1,9 @@
 """What this site allows: every job is judged here before anything of it runs. Deny by default.
 
 The first rule whose patterns fit a job decides; where none fits, the default does. A rule that says `join` must be
-satisfied in its numbers too; a job that fits its patterns but asks for less or more than it allows is refused. What
-the policy says is `join`, `ask` (a data manager decides) or `refuse`; the protocol may still turn a join into a refusal
+satisfied in its numbers too; a job that fits its patterns but asks for less or more than it allows is refused. No job
+may be content with sites of fewer than ten rows unless the rule that fits it says so itself. What the policy says is
+`join`, `ask` (a data manager decides) or `refuse`; the protocol may still turn a join into a refusal
 (`protocols.job.cohorting.objection`), never the other way round.
 """
 
@@ -10,11 +11,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Final
 
 from protocols.identity import NodeId
 from protocols.job.events import Decide
 from protocols.job.kinds import Answer, JobSpec
 from secured_node.config import Policy, Rule
+
+ROWS_MIN: Final = 10
+"""Sums over fewer rows of a site say too much of each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,9 @@ def decide(policy: Policy, submitter: NodeId, spec: JobSpec, data: DataFacts | N
             return Decide(Answer.REFUSE, against)
     rule = next((r for r in policy.rule if _fits(r, submitter, spec)), None)
     if rule is None:
+        against = _too_few(ROWS_MIN, spec, data)
+        if against:
+            return Decide(Answer.REFUSE, against)
         return Decide(
             Answer(policy.default), "no rule of this site's policy fits the job" if policy.default != "join" else ""
         )
@@ -73,6 +81,14 @@ def _exceeds(rule: Rule, spec: JobSpec, data: DataFacts | None) -> str:
         return f"the job is content with {spec.min_nodes} hubs; this site's policy wants {rule.min_nodes}"
     if spec.rounds_max > rule.max_rounds:
         return f"the job may take {spec.rounds_max} sums; this site's policy allows {rule.max_rounds}"
-    if data is not None and data.rows < rule.min_rows:
-        return f"this site has fewer than the {rule.min_rows} rows that its policy wants"
+    return _too_few(rule.min_rows, spec, data)
+
+
+def _too_few(rows_min: int, spec: JobSpec, data: DataFacts | None) -> str:
+    if data is None:
+        return ""
+    if data.rows < rows_min:
+        return f"this site has fewer than the {rows_min} rows that its policy wants"
+    if spec.min_rows < min(rows_min, ROWS_MIN):  # the worker counts the usable rows by the job's own number
+        return f"the job is content with {spec.min_rows} rows of a site; this site's policy wants {rows_min}"
     return ""

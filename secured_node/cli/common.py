@@ -62,7 +62,12 @@ def report(failure: CommandError) -> None:
 
 
 def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
+    return safe(text).replace("[", r"\[")
+
+
+def safe(text: str) -> str:
+    """Text of a peer as a terminal may show it: what would steer the terminal is written out."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def with_state(command: F) -> F:

@@ -13,7 +13,7 @@ import msgspec.inspect
 from rich.console import Console
 
 from protocols.job.life import ENDED
-from secured_node.cli.common import CommandError, Exit, ask, put, short, table, with_json, with_state
+from secured_node.cli.common import CommandError, Exit, ask, put, safe, short, table, with_json, with_state
 from secured_node.data.errors import DataError
 from secured_node.verify import ProofError, verify_chain
 
@@ -155,7 +155,7 @@ def _show(console: Console, job: dict[str, Any]) -> None:
     console.print(f"[bold]{job['job']}[/bold]  {job['state']}", soft_wrap=True)
     for field in ("reason", "task", "parameters", "data", "purpose", "submitter_name", "rounds", "rounds_max"):
         if job[field] not in ("", None):
-            console.print(f"  {field:<15} {job[field]}", markup=False)
+            console.print(f"  {field:<15} {safe(str(job[field]))}", markup=False)
     if job["waiting_for"]:
         console.print(f"  {'waits for':<15} {', '.join(job['waiting_for'])}")
     if job["cohort"]:

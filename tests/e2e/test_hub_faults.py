@@ -155,7 +155,7 @@ def test_a_group_is_never_forgotten_whenever_a_hub_is_killed(hubs: list[Hub]) ->
 
 def test_a_hub_killed_when_its_job_was_done_still_gives_the_result(hubs: list[Hub]) -> None:
     """Killed at once when the others say that the job is done, maybe before its own result is kept."""
-    for delay in (0.0, 0.004, 0.02):
+    for delay in (0.0, 0.01):
         job = submit(hubs[0], "bench", {"length": 20, "rounds": 3, "word_bits": 32}, hubs, word_bits=32)
         wait_until(lambda job=job: furthest(hubs[:3], job) >= 3, "the job does not get to its end", every_s=0.001)
         time.sleep(delay)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -263,6 +264,64 @@ def test_groups_shows_whom_a_hub_may_only_be_summed_with(four: list[Hub]) -> Non
     ends = wait_ended(four[:3], cut)
     assert {end["state"] for end in ends} == {"cancelled"}
     assert any("would be missing" in end["reason"] for end in ends)
+
+
+def test_a_hub_that_comes_later_is_refused_until_its_data_manager_chooses_to_stand_alone(
+    four: list[Hub], tmp_path: Path
+) -> None:
+    """Three form a group; set beside their sums, a sum with the fourth would show it alone."""
+    west = four[3]
+    tables = [patients(60 + number, 30) for number in range(4)]
+    for hub, table in zip(four[:3], tables, strict=False):
+        register(hub, tmp_path, table, "later")
+    wait_offers(four, "later", 3)
+    done(four[:3], submit(four[0], "summary", {"columns": ["age"]}, four[:3], data="later"))
+    register(west, tmp_path, tables[3], "later")
+    wait_offers(four, "later", 4)
+    refused = submit(four[0], "summary", {"columns": ["age"]}, four, data="later")
+    assert all("alone" in end["reason"] for end in wait_ended(four, refused))
+
+    forbidden = cli(west.state, "groups", "alone", "later", "--yes")
+    assert forbidden.code == 4 and "policy does not allow it" in forbidden.error["why"]
+    before = west.config.read_text()
+    try:
+        west.config.write_text(before.replace("[policy]", "[policy]\nallow_isolation = true"))
+        assert west.process is not None
+        west.process.send_signal(signal.SIGHUP)
+        asked = wait_until(
+            lambda: (ran := cli(west.state, "groups", "alone", "later", "--yes")).code == 0 and ran, "no"
+        )
+    finally:
+        west.config.write_text(before)
+        if west.process is not None:
+            west.process.send_signal(signal.SIGHUP)
+    assert {g["data"]: g["standing"] for g in asked.value["groups"]}["later"] == "alone"
+    wait_until(lambda: _stands_alone(four, "later"), "not all know that west stands alone")
+    found = done(four, submit(four[0], "summary", {"columns": ["age"]}, four, data="later"))
+    ages = np.concatenate([table.age for table in tables])
+    np.testing.assert_allclose(found["data"]["columns"]["age"]["mean"], np.nanmean(ages), rtol=1e-11)
+    again = cli(west.state, "groups", "alone", "later", "--yes")
+    assert again.code != 0, "it was settled before, and allowing it was taken back"
+
+
+def _stands_alone(hubs: list[Hub], name: str) -> bool:
+    everywhere = [hub.ask("GET", "/v1/groups?of=west")["groups"] for hub in hubs]
+    return all(any((g["data"], g["standing"]) == (name, "alone") for g in groups) for groups in everywhere)
+
+
+def test_text_of_a_peer_steers_no_terminal_and_forges_no_line_of_a_log(four: list[Hub]) -> None:
+    north, east = four[0], four[1]
+    evil = "question \x1b[2J\x1b]0;owned\x07 \u202egnp.exe\n2026-01-01T00:00:00Z [error    ] forged"
+    job = submit(north, "summary", {"columns": ["age"]}, four, data="clinic", purpose=evil)
+    decided(north, job, "east", "ask")
+    east.ask("POST", f"/v1/jobs/{job}/refuse", {"reason": evil})
+    wait_ended(four, job)
+    for hub in four:
+        assert hub.job(job)["purpose"] == evil
+        for words in (("job", "show", job), ("job", "list"), ("audit", "show")):
+            shown = cli(hub.state, *words, as_json=False)
+            assert shown.code == 0 and not set(shown.out) & {"\x1b", "\x07", "\u202e"}, words
+        assert not [line for line in hub.log.read_text().splitlines() if line.startswith("2026-01-01T00:00:00Z")]
 
 
 # -- proofs --------------------------------------------------------------------------------------------------------

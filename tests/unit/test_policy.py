@@ -23,7 +23,8 @@ def judged(rule: dict[str, Any] | list[dict[str, Any]], default: str = "ask", **
     """What a policy of these rules says to a job; data, facts, member and submitter may be given too."""
     rules = [rule] if isinstance(rule, dict) else rule
     policy = msgspec.convert({"rule": rules, "default": default}, Policy)
-    facts, member = spec.pop("facts", FACTS), spec.pop("member", True)
+    given = FACTS if spec.get("data", True) is not None else None
+    facts, member = spec.pop("facts", given), spec.pop("member", True)
     submitter = spec.pop("submitter", ALICE)
     job = JobSpec("summary", b"{}", DataRef("clinic", "1", DIGEST), "a study")
     return decide(policy, submitter, msgspec.structs.replace(job, **spec), facts, member=member)
@@ -119,6 +120,15 @@ def test_disclosure_query_a_job_cannot_lower_the_fewest_rows(default: str, rules
     answer = judged(rules, default, min_rows=1, facts=DataFacts("1", DIGEST, 5))
     lowered = rules == [{"action": "join", "min_rows": 1}]
     assert answer.answer == (JOIN if lowered else REFUSE)
+
+
+def test_disclosure_query_a_job_that_is_content_with_fewer_usable_rows_is_refused() -> None:
+    """A site may have many rows, of which the job could use few."""
+    for rules in ([], [{"action": "join"}], [{"action": "ask", "min_rows": 40}]):
+        answer = judged(rules, "join", min_rows=9)
+        assert answer.answer is REFUSE and "content with 9 rows" in answer.reason
+    assert judged({"action": "join", "min_rows": 5}, min_rows=5).answer is JOIN
+    assert judged({"action": "join"}, min_rows=1, data=None).answer is JOIN, "a task without data counts no rows"
 
 
 def test_a_rule_never_asks_for_fewer_than_three_hubs_or_a_row() -> None:

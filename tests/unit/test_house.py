@@ -1,0 +1,78 @@
+"""The house rules that a machine can hold: what is pure, which way arrows point, what is never called."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("protocols", "secured_node", "simulations", "demo", "benchmarks")
+FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+PURE_BANNED = {
+    *("asyncio", "socket", "ssl", "threading", "time", "random", "secrets", "os", "sqlite3", "aiohttp", "structlog"),
+    *("subprocess", "secured_node", "simulations", "datetime", "uuid", "tempfile", "pathlib", "multiprocessing", "io"),
+}
+DESERIALISERS = {"pickle", "marshal", "shelve", "cloudpickle", "dill", "joblib", "yaml"}
+HEAVY = {"pyarrow", "pandas", "torch", "flwr", "crypten", "sdv", "sklearn", "statsmodels", "scipy"}
+LINES_MAX = 600
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module or ""
+
+
+def calls(path: Path) -> Iterator[ast.Call]:
+    yield from (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.is_relative_to(ROOT / "protocols")], ids=name_of)
+def test_protocols_are_pure(path: Path) -> None:
+    assert not {name.partition(".")[0] for name in imports(path)} & PURE_BANNED
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_pickle_anything_is_nowhere_and_no_file_is_long(path: Path) -> None:
+    assert not {name.partition(".")[0] for name in imports(path)} & DESERIALISERS
+    assert path.read_text().count("\n") <= LINES_MAX
+    for call in calls(path):
+        if isinstance(call.func, ast.Name):
+            assert call.func.id not in ("eval", "exec", "compile", "__import__"), f"line {call.lineno}"
+        shell = [k for k in call.keywords if k.arg == "shell"]
+        assert not shell, f"line {call.lineno}: shell="
+        for keyword in call.keywords:
+            assert not (keyword.arg == "allow_pickle" and getattr(keyword.value, "value", True)), f"line {call.lineno}"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.is_relative_to(ROOT / "secured_node")], ids=name_of)
+def test_arrows_of_the_daemon_point_one_way(path: Path) -> None:
+    """cli -> app -> the rest, never back; nothing of the product knows the simulator or the demo."""
+    here, found = path.relative_to(ROOT / "secured_node").parts[0], set(imports(path))
+    assert not {name.partition(".")[0] for name in found} & {"simulations", "demo", "benchmarks", "tests"}
+    if here not in ("cli", "__main__.py"):
+        assert not [name for name in found if name.startswith("secured_node.cli")]
+    if here not in ("cli", "app.py"):
+        assert "secured_node.app" not in found
+
+
+def test_the_simulator_does_not_know_the_daemon() -> None:
+    for path in FILES:
+        if path.is_relative_to(ROOT / "simulations"):
+            assert not [name for name in imports(path) if name.startswith("secured_node")]
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.is_relative_to(ROOT / "secured_node")], ids=name_of)
+def test_heavy_libraries_are_imported_by_readers_of_data_alone(path: Path) -> None:
+    sources = ROOT / "secured_node" / "data" / "sources"
+    found = {name.partition(".")[0] for name in imports(path)} & HEAVY
+    assert not found or path.is_relative_to(sources) or path.name == "worker.py", found
