@@ -1,0 +1,181 @@
+"""Makes `secagg.json`: values of the whole-set sum with the parameters that gave them.
+
+Run `python -m vectors.generate` to write the file; a test makes it anew and compares. Members' identities have the
+seeds 01.., 02.. (32 times the byte); their fresh private keys are 41.., 42..; member k's vector counts up from -1000 k.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from protocols import wire
+from protocols.digest import digest, frame
+from protocols.identity import Identity
+from protocols.message import Message, Payload
+from protocols.secagg.cohort import Cohort
+from protocols.secagg.layout import Layout
+from protocols.secagg.mask import add_segments, masked, pair_masks, segment_digest, word_type
+from protocols.secagg.messages import Ask, Certificate, Offer, Root, Segment, Sum, SumWords, Vote
+from protocols.secagg.signing import (
+    UNSIGNED,
+    RoundId,
+    context,
+    context0,
+    first_history,
+    next_history,
+    rooted_context,
+    sign,
+)
+
+FILE = Path(__file__).with_name("secagg.json")
+JOB = hashlib.sha256(b"job").digest()
+COHORT = hashlib.sha256(b"cohort").digest()
+BOUND = 10**6
+SHORT, LONG = 5, 40_000
+"""Words without check words: everybody sums; holders sum. Of a long vector only digests are written down."""
+
+
+def identities(n: int) -> list[Identity]:
+    """n members, in the order of their ids."""
+    return sorted((Identity(bytes([k]) * 32) for k in range(1, n + 1)), key=lambda i: i.node)
+
+
+def vector(member: int, length: int, word_bits: int) -> Payload:
+    """A member's words."""
+    values = np.arange(length) - 1000 * (member + 1)
+    return values.astype(f"<i{word_bits // 8}").view(np.uint8)
+
+
+def identity_values() -> dict[str, Any]:
+    """From a seed to an id and a signature."""
+    made = Identity(bytes(range(32)))
+    framed = frame("example", b"one", b"")
+    return {
+        "seed": bytes(range(32)).hex(),
+        "node": made.node,
+        "frame": framed.hex(),
+        "frame_digest": digest("example", b"one", b"").hex(),
+        "signature": made.sign(framed).hex(),
+    }
+
+
+def round_values(n: int, word_bits: int, suite: int, length: int) -> dict[str, Any]:
+    """One attempt of one round, from histories to the vote."""
+    members = identities(n)
+    cohort = Cohort(JOB, tuple(m.node for m in members), word_bits, 1, 2, suite)
+    history = first_history(JOB, COHORT)
+    place = RoundId(1, history)
+    before = context0(cohort, place, 1)
+    private = [X25519PrivateKey.from_private_bytes(bytes([0x40 + k]) * 32) for k in range(1, n + 1)]
+    keys = [key.public_key().public_bytes_raw() for key in private]
+    offers = [sign(m, Offer(JOB, 1, 1, m.node, before, k, UNSIGNED)) for m, k in zip(members, keys, strict=True)]
+    after = context(before, offers)
+    layout = Layout(n, 2, length + 64 // word_bits, word_bits)
+    made = []
+    for me in range(n):
+        masks = pair_masks(cohort, me, private[me], keys, after)
+        made.append(masked(vector(me, length, word_bits), layout, masks, suite))
+    roots = [
+        sign(m, Root(JOB, 1, 1, m.node, after, layout.words, BOUND, tuple(digests), UNSIGNED))
+        for m, (_, digests) in zip(members, made, strict=True)
+    ]
+    rooted = rooted_context(after, roots)
+    total = add_segments([words for words, _ in made], word_bits)
+    reached = next_history(history, 1, total)
+    vote = sign(members[0], Vote(JOB, 1, 1, members[0].node, reached, UNSIGNED))
+    sums = [segment_digest(total[layout.span(s)]) for s in range(layout.segments)]
+    said = sign(members[0], Sum(JOB, 1, 1, members[0].node, rooted, 0, sums[0], UNSIGNED))
+    values: dict[str, Any] = {
+        "n": n,
+        "word_bits": word_bits,
+        "suite": suite,
+        "length": length,
+        "bound": BOUND,
+        "members": list(cohort.members),
+        "history_0": history.hex(),
+        "context0": before.hex(),
+        "keys": [key.hex() for key in keys],
+        "offer_signatures": [offer.signature.hex() for offer in offers],
+        "context": after.hex(),
+        "pair_keys_of_first": [m.key.hex() for m in pair_masks(cohort, 0, private[0], keys, after)],
+        "segment_digests": [[d.hex() for d in digests] for _, digests in made],
+        "root_signatures": [root.signature.hex() for root in roots],
+        "rooted_context": rooted.hex(),
+        "sum_digests": [d.hex() for d in sums],
+        "sum_signature": said.signature.hex(),
+        "sum_sha256": hashlib.sha256(total.data).hexdigest(),
+        "history_1": reached.hex(),
+        "vote_signature": vote.signature.hex(),
+    }
+    if length == SHORT:
+        values["masked"] = [words.tobytes().hex() for words, _ in made]
+        values["sum"] = total.view(word_type(word_bits)).view(f"<i{word_bits // 8}").tolist()
+    return values
+
+
+def messages() -> dict[str, str]:
+    """One encoded message of each kind of the sum."""
+    who, value, signature = identities(1)[0].node, bytes(range(32)), bytes(range(64))
+    vote = Vote(JOB, 2, 3, who, value, signature)
+    examples: list[Message] = [
+        Offer(JOB, 2, 3, who, value, value, signature),
+        Root(JOB, 2, 3, who, value, 100, 7, (value, value), signature),
+        Segment(JOB, 2, 3, who, 4),
+        Sum(JOB, 2, 3, who, value, 4, value, signature),
+        SumWords(JOB, 2, 3, 4),
+        vote,
+        Certificate(JOB, 2, value, (vote, vote)),
+        Ask(JOB, 2, 3, (0, 1), (2,), ((0, 1), (1, 1)), ((2, 1),), (1,), (3,), True),
+    ]
+    return {type(example).__name__: wire.encode(example).hex() for example in examples}
+
+
+def generate() -> dict[str, Any]:
+    """All vectors."""
+    shapes = [
+        (3, 32, 1, SHORT),
+        (3, 64, 2, SHORT),
+        (4, 64, 1, SHORT),
+        (4, 32, 2, SHORT),
+        (4, 32, 1, LONG),
+        (4, 64, 1, LONG),
+    ]
+    return {
+        "job": JOB.hex(),
+        "cohort_record": COHORT.hex(),
+        "identity": identity_values(),
+        "rounds": [round_values(*shape) for shape in shapes],
+        "messages": messages(),
+        "refused_x25519": [
+            "00" * 32,
+            "01" + "00" * 31,
+            "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+            "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+            "ec" + "ff" * 30 + "7f",
+            "ed" + "ff" * 30 + "7f",
+            "ee" + "ff" * 30 + "7f",
+        ],
+        "refused_ed25519": [
+            "01" + "00" * 31,
+            "00" * 32,
+            "ec" + "ff" * 30 + "7f",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+            "ed" + "ff" * 30 + "7f",
+            "02" + "00" * 31,
+        ],
+    }
+
+
+def encoded() -> str:
+    """The file's content."""
+    return json.dumps(generate(), indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(encoded())
