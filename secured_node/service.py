@@ -91,6 +91,7 @@ class Service:
             "members": len(roster.members()),
             "links": links,
             "links_up": sum(link["up"] for link in links),
+            "answers_needed": sum(self._asked_here(job) for job in self._node.jobs.values()),
             "jobs": {state: count for state, count in self._job_counts().items() if count},
             "data_sets": len(self._data.listed()),
             "records": len(self._node.store),
@@ -168,12 +169,21 @@ class Service:
             raise ServiceError(
                 f"data set {name!r}", "no hub offers it", "'secured-node data list --all' shows what is offered"
             )
-        if len(fits) > 1:
+        if len({v for v, _ in fits}) > 1:
             versions = ", ".join(sorted({v for v, _ in fits}))
+            raise ServiceError(f"data set {name!r}", f"hubs offer the versions {versions}", "name one with --version")
+        if len(fits) > 1:
             raise ServiceError(
-                f"data set {name!r}", f"hubs offer different versions or schemas: {versions}", "name a version"
+                f"data set {name!r}",
+                f"hubs offer one version under different schemas: {self._offerers(name)}",
+                "whoever changed the schema must raise its version",
             )
         return DataRef(name, *fits.pop())
+
+    def _offerers(self, name: str) -> str:
+        """Who offers a data set under which schema, in a few letters of its digest."""
+        offers = self._node.store.find(DATA_SET, subject=name)
+        return ", ".join(f"{self.name(o.record.author)} {o.body.digest.hex()[:8]}" for o in offers if o.body.offered)
 
     def list_jobs(self) -> list[dict[str, Any]]:
         """All jobs, newest last, briefly."""
@@ -191,8 +201,21 @@ class Service:
             "submitter_name": self.name(job.author),
             "rounds": job.rounds_done,
             "reason": job.reason,
-            "waiting_for": [self.name(n) for n in job.waiting_for()] if job.state not in ENDED else [],
+            "waiting_for": [self.name(n) for n in self._waits_for(job)],
+            "answer_needed": self._asked_here(job),
         }
+
+    def _waits_for(self, job: Job) -> list[NodeId]:
+        """Who has to do something before the job goes on: in a collection, data managers who have yet to answer."""
+        if job.state in ENDED:
+            return []
+        asked = [n for n, d in sorted(job.decisions.items()) if d.decision.answer is Answer.ASK]
+        return [*job.waiting_for()] or (asked if job.body is None else [])
+
+    def _asked_here(self, job: Job) -> bool:
+        """Whether this site's own data manager has yet to answer."""
+        mine = job.decisions.get(self._node.identity.node)
+        return job.state not in ENDED and job.body is None and mine is not None and mine.decision.answer is Answer.ASK
 
     def show_job(self, job: Job) -> dict[str, Any]:
         """Everything about one job."""
@@ -226,10 +249,7 @@ class Service:
             return "This job uses no data."
         standing = self._node.groups.standing(self._node.identity.node, spec.data.name)
         words = f"Only sums over all members of the cohort ({spec.min_nodes} hubs at least) leave this site. "
-        if spec.min_nodes == spec.colluders + 2:
-            words += (
-                f"If all but {spec.min_nodes - spec.colluders - 1} of the others collude, they see this site's sum. "
-            )
+        words += "If all the other members put their heads together, they see what this site put in. "
         if standing is Standing.FREE:
             words += (
                 "By joining, this site forms a group with the other new members: it will only ever be summed with them."
@@ -292,9 +312,18 @@ class Service:
         return {
             "charter": msgspec.msgpack.encode(charter).hex(),
             "job": msgspec.msgpack.encode(proposal.record).hex() if proposal else "",
+            "schema": self._schema_of(job),
             "records": [msgspec.msgpack.encode(record).hex() for record in records],
             "rounds": [[msgspec.msgpack.encode(certificate).hex(), total.hex()] for certificate, total in certificates],
         }
+
+    def _schema_of(self, job: Job) -> str | None:
+        """The schema that a job names, as whoever offers it published it."""
+        wanted = job.spec.data
+        if wanted is None:
+            return None
+        offers = (held.body for held in self._node.store.find(DATA_SET, subject=wanted.name))
+        return next((body.schema for body in offers if body.digest == wanted.schema), None)
 
     # -- data ----------------------------------------------------------------------------------------------------
 
@@ -307,6 +336,7 @@ class Service:
     async def add_data(self, raw: dict[str, Any]) -> dict[str, Any]:
         """Register a data set and tell the federation name, version, schema and rounded rows. Raises `ServiceError`."""
         report = await self.check_data(raw)
+        self._check_version(report["name"], str(report["version"]), bytes.fromhex(report["digest"]))
         added = DataSet(
             name=report["name"],
             version=str(report["version"]),
@@ -324,6 +354,19 @@ class Service:
         await self._driver.note("data_added", name=added.name, version=added.version, digest=added.digest)
         return report
 
+    def _check_version(self, name: str, version: str, digest: bytes) -> None:
+        """One version of a data set has one schema everywhere, or nobody could name it in a job."""
+        for held in self._node.store.find(DATA_SET, subject=name):
+            offer, other = held.body, held.record.author != self._node.identity.node
+            if other and offer.offered and offer.version == version and offer.digest != digest:
+                raise ServiceError(
+                    f"data set {name!r}",
+                    f"{self.name(held.record.author)} offers version {version} under another schema",
+                    "use that schema, or raise the version in yours",
+                    "other_schema",
+                    409,
+                )
+
     def list_data(self) -> list[dict[str, Any]]:
         """This site's data sets."""
         return self._data.listed()
@@ -338,6 +381,7 @@ class Service:
                 "version": held.body.version,
                 "rows": held.body.rows,
                 "digest": held.body.digest.hex(),
+                "schema": held.body.schema,
             }
             for held in self._node.store.find(DATA_SET)
             if held.body.offered

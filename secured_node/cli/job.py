@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import msgspec.inspect
 from rich.console import Console
 
 from protocols.job.life import ENDED
+from protocols.secagg.cohort import MEMBERS_MIN
 from secured_node.cli.common import CommandError, Exit, ask, put, safe, short, table, with_json, with_state
 from secured_node.data.errors import DataError
 from secured_node.verify import ProofError, verify_chain
@@ -59,13 +61,16 @@ def _with_lists(parameters: dict[str, Any], wanted: type[msgspec.Struct]) -> dic
     return parameters
 
 
-def _task_facts(task: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """What the task says of its rounds and words, if it is installed here; its check of the parameters."""
-    from secured_node.tasks import find_task  # noqa: PLC0415 - only this command needs numpy
+def _task_facts(task: str, parameters: dict[str, Any], schemas: list[str]) -> dict[str, Any]:
+    """What the task says of its rounds and words; it checks the parameters, against the schema too if one is known."""
+    from secured_node.data.schema import parse_schema  # noqa: PLC0415 - only this command needs numpy
+    from secured_node.tasks import find_task  # noqa: PLC0415
 
     try:
         found = find_task(task)
         parsed = found.parse(_with_lists(parameters, found.parameters_type))
+        for schema in schemas:
+            found.start(parsed, parse_schema(tomllib.loads(schema), "the data set's schema"), MEMBERS_MIN)
     except DataError as error:
         raise CommandError("the job", str(error), "see docs/tasks.md", Exit.USAGE) from None
     return {"rounds_max": found.rounds_max(parsed), "word_bits": int(found.word_bits(parsed))}
@@ -101,7 +106,10 @@ def submit(
     parameters = _parameters(pairs, file)
     names = ("purpose", "min_nodes", "max_nodes", "min_rows", "colluders")
     body = {name: options[name] for name in names} | {"task": task, "parameters": parameters}
-    body |= {"members": list(options["members"]), "readers": list(options["readers"]), **_task_facts(task, parameters)}
+    offers = ask(state, "GET", "/v1/catalogue")["catalogue"] if data else []
+    schemas = [o["schema"] for o in offers if o["name"] == data and version in (None, o["version"])][:1]
+    facts = _task_facts(task, parameters, schemas)
+    body |= {"members": list(options["members"]), "readers": list(options["readers"]), **facts}
     if options["members"]:
         body |= {"min_nodes": max(3, len(options["members"])), "max_nodes": max(3, len(options["members"]))}
     body |= {"collect_s": options["hours"] * 3600, "holders": 1 if options["unchecked"] else options["colluders"] + 1}
@@ -131,7 +139,7 @@ def list_(state: Path, as_json: bool) -> None:
                 j["data"],
                 j["submitter_name"],
                 j["rounds"],
-                ", ".join(j["waiting_for"]),
+                f"you: job approve {j['job'][:8]}" if j["answer_needed"] else ", ".join(j["waiting_for"]),
                 j["reason"],
             )
             for j in value["jobs"]
@@ -217,7 +225,9 @@ def _follow(state: Path, job: str, as_json: bool) -> None:
         while True:
             value = ask(state, "GET", f"/v1/jobs/{job}")
             if value["state"] in ENDED and value["state"] != "done":
-                raise CommandError(f"the job was {value['state']}", value["reason"], "", Exit.REFUSED)
+                failed = value["state"] == "failed"
+                what, code = ("the job failed", Exit.FAILED) if failed else ("the job was cancelled", Exit.REFUSED)
+                raise CommandError(what, value["reason"], f"secured-node job show {job[:8]}", code)
             waits = f", waits for {', '.join(value['waiting_for'])}" if value["waiting_for"] else ""
             line.update(f"{value['state']}, {value['rounds']} sums certified{waits}")
             if value["state"] == "done" and _has_result(state, job):
@@ -258,26 +268,53 @@ def _result(state: Path, job: str, out: Path | None, as_json: bool) -> None:
 
 
 def _write(out: Path, value: dict[str, Any], arrays: str, chain: dict[str, Any]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "card.json").write_bytes(msgspec.json.format(msgspec.json.encode(value)))
-    (out / "result.safetensors").write_bytes(bytes.fromhex(arrays))
-    (out / "chain.json").write_bytes(msgspec.json.encode(chain))
+    files = {
+        "card.json": msgspec.json.format(msgspec.json.encode(value)),
+        "result.safetensors": bytes.fromhex(arrays),
+        "chain.json": msgspec.json.encode(chain),
+    }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (out / name).write_bytes(content)
+    except OSError as error:
+        raise CommandError(f"{out} cannot be written", error.strerror or str(error), "name another folder") from None
+    click.echo(f"wrote {', '.join(files)} to {out}", err=True)
+
+
+def _check_files(folder: Path, chain: dict[str, Any], members: int) -> None:
+    from secured_node.recompute import check_result  # noqa: PLC0415 - loads tasks, which only this command needs
+
+    card = msgspec.json.decode((folder / "card.json").read_bytes(), type=dict[str, Any])
+    check_result(chain, members, card, (folder / "result.safetensors").read_bytes())
 
 
 @command.command("verify")
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
 @with_json
 def verify(file: Path, as_json: bool) -> None:
-    """Check the proof in FILE (chain.json, or the folder it is in), without any hub."""
+    """Check a result without any hub. FILE: a folder that 'job result --out' wrote, or its chain.json alone.
+
+    Of a folder the result is made again from the certified sums, and held against card.json and result.safetensors.
+    """
     path = file / "chain.json" if file.is_dir() else file
     try:
-        proved = verify_chain(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]))
+        chain = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        proved = verify_chain(chain)
+        proved["result_checked"] = file.is_dir()
+        if file.is_dir():
+            _check_files(file, chain, len(proved["members"]))
     except (ProofError, OSError, msgspec.DecodeError) as error:
-        raise CommandError(f"{path} proves nothing", str(error), "", Exit.PROOF) from None
+        raise CommandError(f"{file} proves nothing", str(error), "", Exit.PROOF) from None
 
     def human(console: Console) -> None:
         console.print(f"{proved['rounds']} sums of job {proved['job'][:16]} hold, in {proved['federation']!r}:")
         console.print(f"  federation {proved['federation_id']}")
         console.print(f"  {len(proved['members'])} members, submitted by {proved['submitter']}")
+        console.print(f"  history {proved['history']}")
+        checked = (
+            "card.json and result.safetensors follow from them" if file.is_dir() else "the result was not looked at"
+        )
+        console.print(f"  {checked}")
 
     put(as_json, proved, human)

@@ -24,6 +24,8 @@ def command(state: Path, as_json: bool) -> None:
         walls = value["sandbox"]
         console.print(f"{'sandbox':<12} {', '.join(walls['raised']) if walls else 'not tried yet'}")
         console.print(f"{'jobs':<12} {', '.join(f'{n} {s}' for s, n in value['jobs'].items()) or 'none'}")
+        if value["answers_needed"]:
+            console.print(f"{'':<12} {value['answers_needed']} wait for your answer: secured-node job list")
         links = [
             (
                 k["name"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -345,8 +346,23 @@ def test_a_result_is_written_as_card_arrays_and_chain(proof: Path) -> None:
     assert card["data"]["columns"]["age"]["mean"] == arrays["mean"][0]
     assert card["proved"]["rounds"] == 2 and len(card["proved"]["members"]) == 4
     checked = cli(None, "job", "verify", str(proof))
-    assert checked.code == 0 and checked.value == card["proved"]
+    assert checked.code == 0 and checked.value == card["proved"] | {"result_checked": True}
     assert cli(None, "job", "verify", str(proof / "chain.json"), as_json=False).code == 0
+
+
+def test_verify_makes_the_result_again_and_refuses_another_card_or_arrays(proof: Path, tmp_path: Path) -> None:
+    for name in ("card", "arrays", "schema"):
+        shutil.copytree(proof, tmp_path / name)
+    card = json.loads((proof / "card.json").read_text())
+    card["data"]["columns"]["age"]["mean"] += 0.5
+    (tmp_path / "card" / "card.json").write_text(json.dumps(card))
+    (tmp_path / "arrays" / "result.safetensors").write_bytes((proof / "result.safetensors").read_bytes() + b"x")
+    chain = json.loads((proof / "chain.json").read_text())
+    chain["schema"] = chain["schema"].replace("maximum", "minimum")
+    (tmp_path / "schema" / "chain.json").write_text(json.dumps(chain))
+    for name, words in (("card", "card.json is not"), ("arrays", "safetensors"), ("schema", "not the one")):
+        checked = cli(None, "job", "verify", str(tmp_path / name))
+        assert checked.code == 8 and words in checked.error["why"], name
 
 
 def test_verify_refuses_a_chain_in_which_anything_was_changed(proof: Path, tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def test_what_is_not_there_is_not_found(solo: Hub) -> None:
 
 
 def test_no_junk_makes_a_route_fail_or_is_taken_for_an_order(solo: Hub) -> None:
-    jobs = solo.ask("GET", "/v1/jobs")
+    before = solo.ask("GET", "/v1/jobs"), solo.ask("GET", "/v1/data")
     for method, path, _ in all_routes():
         for body in JUNK:
             answer = request(api(solo), method, path, body)
@@ -194,7 +194,7 @@ def test_no_junk_makes_a_route_fail_or_is_taken_for_an_order(solo: Hub) -> None:
     for query in ("first=x", "first=-1", "first=99999999999999999999", "first=", "first=1&first=2"):
         assert request(api(solo), "GET", f"/v1/audit?{query}").status < 500, query
     assert request(api(solo), "GET", "/v1/groups?of=nobody").status == 404
-    assert solo.ask("GET", "/v1/jobs") == jobs and solo.ask("GET", "/v1/data") == {"data": []}
+    assert (solo.ask("GET", "/v1/jobs"), solo.ask("GET", "/v1/data")) == before
     assert "Traceback" not in solo.log.read_text()
 
 
@@ -243,8 +243,9 @@ def test_problems_in_data_are_told_by_row_and_column_and_never_by_value(solo: Hu
         if command[1] == "check":
             assert "above the maximum" in shown.out and "age" in shown.out
     listed = cli(solo.state, "data", "list").value["data"]
-    assert [(d["name"], d["rows"]) for d in listed] == [("checked", 30)]
-    assert cli(solo.state, "data", "list", "--all").value["catalogue"][0]["rows"] == 30
+    assert ("checked", 30) in [(d["name"], d["rows"]) for d in listed]
+    offered = cli(solo.state, "data", "list", "--all").value["catalogue"]
+    assert ("checked", 30) in [(d["name"], d["rows"]) for d in offered]
     assert CANARY not in solo.log.read_text() + json.dumps([e.body for e in audit_entries(solo)])
 
 
@@ -496,6 +497,9 @@ def tampered(hub: Hub, folder: Path, *statements: str) -> Path:
 
 
 def test_audit_tamper_verify_names_the_first_bad_entry(solo: Hub, tmp_path: Path) -> None:
+    for reason in ("one", "two"):
+        job = submit(solo, "bench", {"length": 10})
+        solo.ask("POST", f"/v1/jobs/{job}/cancel", {"reason": reason})
     assert len(audit_entries(solo)) >= 4
     whole = cli(solo.state, "audit", "verify")
     assert whole.code == 0 and whole.value["ok"] and whole.value["last_digest"]
