@@ -38,6 +38,6 @@ def command(federation: str, name: str, organisation: str | None, min_cohort: in
     def human(console: Console) -> None:
         console.print(f"Founded [bold]{federation}[/bold] with this hub as its steward.")
         console.print(f"  node        {identity.node}\n  federation  {value['federation_id']}\n  state       {state}")
-        console.print(f"Next: secured-node run --state {state}, then secured-node invite")
+        console.print(f"Next: secured-node run --state {state}, then secured-node invite --state {state}")
 
     put(as_json, value, human)

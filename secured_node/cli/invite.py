@@ -26,6 +26,6 @@ def command(hours: float, endpoints: tuple[str, ...], qr: bool, state: Path, as_
         if qr:
             segno.make(value["code"]).terminal(compact=True)
         console.print(f"\nOn the new machine, within {hours:g} hours:  secured-node join CODE")
-        console.print("Then compare the six words and:  secured-node approve NAME")
+        console.print(f"Then compare the six words and:  secured-node approve NAME --state {state}")
 
     put(as_json, value, human)
