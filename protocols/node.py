@@ -47,8 +47,9 @@ from protocols.records.exchange import Exchange
 from protocols.records.messages import Listing, Pull, Records, Summary
 from protocols.records.record import Record, sign_record
 
-ABOUT_JOBS: Final = (DECISION, COHORT, CANCEL, OUTCOME)
-"""Kinds whose subject is a job's id in hexadecimal."""
+ABOUT_JOBS: Final = (COHORT, CANCEL, DECISION, OUTCOME)
+"""Kinds whose subject is a job's id in hexadecimal, in the order in which a job is told what is known of it already:
+that its collection was closed comes before the decisions, lest its submitter close it again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import pytest
 
 from protocols.core import Effect, Persist, Send
 from protocols.groups import Standing
-from protocols.job.events import Decide
+from protocols.job.events import Decide, Joined
 from protocols.job.kinds import Answer
 from protocols.job.life import State
 from protocols.node import StandAlone
@@ -354,3 +354,21 @@ def test_a_network_without_loss_needs_no_asking_whatever_overtakes_what(seed: in
     job = federation.submit(members=FOUR)
     assert federation.run_until(job, State.DONE, seconds=10)
     assert not [m for _, _, _, m in federation.world.sent if isinstance(m, Ask)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_submitters_hub_that_restarts_in_the_middle_closes_its_collection_only_once(seed: int) -> None:
+    """Found by soak seed 0: told of the decisions first, it took its own closed collection for an open one."""
+    federation = Federation(4, seed, rounds=6)
+    federation.boot()
+    submitter = federation.nodes[0]
+    federation.world.hosts[submitter].crash_before = lambda e: (
+        isinstance(e, Persist) and isinstance(e.fact, (Joined, Signed, Certified)[seed % 3])
+    )
+    job = federation.submit(0, members=FOUR)
+    assert federation.world.run(lambda: federation.world.hosts[submitter].core is None, 60)
+    federation.world.run(seconds=5)
+    federation.world.boot(submitter)
+    assert federation.run_until(job, State.DONE)
+    federation.assert_result(job, FOUR)
+    assert not any(hub.node.store.forks() for hub in map(federation.hub, FOUR))
