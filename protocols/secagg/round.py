@@ -108,7 +108,7 @@ class Round:
         self._lives = 0
         self._entered = entered
         self._attempt = self._new_attempt(entered + 1)
-        self._watches = Watches(self._new_witness)
+        self._watches = Watches()
         self._jumps: dict[int, Allowance] = {}
         self._signed: Signed | None = None
         self._evidence: Transcript | None = None
@@ -481,7 +481,7 @@ class Round:
     def _follow(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
         if self._signed is None and not self.over:
-            for witness in self._watches.fresh(self._attempt.number, self._entered):
+            for witness in self._watches.fresh(self._attempt.number, self._entered, self._new_witness):
                 effects += self._ask_about(witness.number)
         for attempt in self._attempts():
             if attempt.total is not None and self._signed is None and not self.over:

@@ -24,9 +24,7 @@ PAST_MAX: Final = 16
 class Watches:
     """Who vouches for which attempt, and the witnesses of those attempts."""
 
-    def __init__(self, witness: Callable[[Transcript | None, int], Attempt]) -> None:
-        """witness: makes one from what is known of its attempt, if anything, and its number."""
-        self._witness = witness
+    def __init__(self) -> None:
         self._said: dict[int, int] = {}
         self._attempts: dict[int, Attempt] = {}
         self._past: dict[int, Transcript] = {}
@@ -48,12 +46,16 @@ class Watches:
         """A voter says where its evidence lies; only the first time counts."""
         self._said.setdefault(author, number)
 
-    def fresh(self, current: int, entered: int) -> list[Attempt]:
-        """New witnesses of what was heard of. current: this node's attempt. entered: the highest it took part in."""
+    def fresh(self, current: int, entered: int, witness: Callable[[Transcript | None, int], Attempt]) -> list[Attempt]:
+        """New witnesses of what was heard of. current: this node's attempt. entered: the highest it took part in.
+
+        witness: makes one from what is known of its attempt, if anything, and its number. (Given at each call: kept
+        here it would make a circle with the round, which keeps a round's vectors alive until the collector comes.)
+        """
         made = []
         for number in set(self._said.values()) - self._attempts.keys() - self._vain - {current}:
             if number <= entered:
-                self._attempts[number] = self._witness(self._past.pop(number, None), number)
+                self._attempts[number] = witness(self._past.pop(number, None), number)
                 made.append(self._attempts[number])
         return made
 
