@@ -30,12 +30,14 @@ EXAMPLES: list[Message] = [
 
 @pytest.mark.parametrize("message", EXAMPLES, ids=lambda e: type(e).__name__)
 def test_every_message_decodes_to_itself(message: Message) -> None:
+    """W2."""
     assert wire.decode(wire.encode(message)) == message
 
 
 @settings(derandomize=True, max_examples=500)
 @given(st.binary(max_size=400))
 def test_arbitrary_bytes_are_refused_by_a_typed_error(data: bytes) -> None:
+    """W1."""
     for start in (b"", bytes((wire.VERSION, 0x10)), bytes((wire.VERSION, 0x17)), bytes((wire.VERSION, 0x23))):
         try:
             wire.decode(start + data)
@@ -46,6 +48,7 @@ def test_arbitrary_bytes_are_refused_by_a_typed_error(data: bytes) -> None:
 @settings(derandomize=True, max_examples=500)
 @given(st.sampled_from(EXAMPLES), st.integers(0, 10**6), st.integers(0, 255))
 def test_mutated_messages_are_refused_by_a_typed_error(message: Message, place: int, byte: int) -> None:
+    """W1."""
     data = bytearray(wire.encode(message))
     data[place % len(data)] = byte
     try:
@@ -56,6 +59,7 @@ def test_mutated_messages_are_refused_by_a_typed_error(message: Message, place: 
 
 
 def test_oversize_is_refused_before_decoding_and_never_sent() -> None:
+    """W1."""
     data = bytes((wire.VERSION, 0x10)) + b"\xc0" * wire.SMALL_BYTES_MAX
     with pytest.raises(PeerError, match="oversize"):
         wire.decode(data)

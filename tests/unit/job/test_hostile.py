@@ -82,7 +82,7 @@ def nobody_answers(federation: Federation) -> None:
 
 
 def test_a_job_whose_parameters_cannot_hold_stops_no_hub_that_reads_along() -> None:
-    """Seven holders against one colluder: members failed the job, a reader's hub failed itself, at every start."""
+    """J12. Seven holders against one colluder: members failed the job, a reader's hub failed itself, at every start."""
     federation = Federation(5)
     nobody_answers(federation)
     federation.boot()
@@ -95,6 +95,7 @@ def test_a_job_whose_parameters_cannot_hold_stops_no_hub_that_reads_along() -> N
 
 
 def test_unsafe_parameters_are_refused_at_the_decision_and_by_the_submitters_own_hub() -> None:
+    """J12."""
     federation = Federation(4)
     federation.boot()
     job = federation.submit(members=FOUR, holders=7)
@@ -106,6 +107,7 @@ def test_unsafe_parameters_are_refused_at_the_decision_and_by_the_submitters_own
 
 
 def test_a_cohort_that_names_decisions_nobody_has_ends_and_says_whose() -> None:
+    """J2, J8."""
     federation = Federation(5)
     nobody_answers(federation)
     federation.boot()
@@ -121,6 +123,7 @@ def test_a_cohort_that_names_decisions_nobody_has_ends_and_says_whose() -> None:
 
 
 def test_a_collection_that_its_submitter_never_closes_ends() -> None:
+    """J8."""
     federation = Federation(4)
     federation.policies[3] = lambda _: Decide(Answer.ASK)
     federation.boot()
@@ -133,7 +136,7 @@ def test_a_collection_that_its_submitter_never_closes_ends() -> None:
 
 
 def test_many_silent_members_do_not_make_the_cancel_too_long_to_be_signed() -> None:
-    """Nine names are longer than a reason may be: the record was refused, and the job stayed open for ever."""
+    """J8. Nine names are longer than a reason may be: the record was refused, and the job stayed open for ever."""
     federation = Federation(12)
     federation.policies[1:] = [lambda _: Decide(Answer.ASK)] * 11
     federation.boot()
@@ -142,6 +145,7 @@ def test_many_silent_members_do_not_make_the_cancel_too_long_to_be_signed() -> N
 
 
 def test_two_cohorts_of_one_job_known_before_joining_let_nobody_join_either() -> None:
+    """J1."""
     federation = Federation(5)
     nobody_answers(federation)
     federation.boot()
@@ -158,6 +162,7 @@ def test_two_cohorts_of_one_job_known_before_joining_let_nobody_join_either() ->
 
 
 def test_a_submitter_that_is_revoked_with_its_records_ends_the_job() -> None:
+    """J7."""
     federation = Federation(5, rounds=500)
     federation.boot()
     job = federation.submit(4, members=FOUR, rounds_max=1000)
@@ -170,7 +175,10 @@ def test_a_submitter_that_is_revoked_with_its_records_ends_the_job() -> None:
 
 
 def test_a_hub_that_took_its_decision_back_is_bound_to_the_group_but_takes_no_part() -> None:
-    """The submitter names the older decision; the others sign the group, which is final: it must become complete."""
+    """GR8, J10.
+
+    The submitter names the older decision; the others sign the group, which is final: it must become complete.
+    """
     federation = Federation(5)
     nobody_answers(federation)
     federation.boot()
@@ -193,7 +201,7 @@ def test_a_hub_that_took_its_decision_back_is_bound_to_the_group_but_takes_no_pa
 
 
 def test_two_first_jobs_at_once_leave_a_group_that_works() -> None:
-    """Each hub heard of the other job first; half of them signed one group, half another, and all were barred."""
+    """GR6. Each hub heard of the other job first; half of them signed one group, half another, and all were barred."""
     federation = Federation(5)
     federation.boot()
     one = federation.submit(3, members=(0, 1, 2, 3))
@@ -208,6 +216,7 @@ def test_two_first_jobs_at_once_leave_a_group_that_works() -> None:
 
 
 def test_an_answer_that_waited_for_another_job_is_given_when_that_ends() -> None:
+    """GR6."""
     federation = Federation(5)
     federation.policies[3] = lambda job: Decide(Answer.ASK) if job.author == federation.nodes[3] else join(job)
     federation.boot()
@@ -224,7 +233,7 @@ def test_an_answer_that_waited_for_another_job_is_given_when_that_ends() -> None
 
 
 def test_a_group_that_a_member_tore_is_told_and_left_by_all() -> None:
-    """Member 3 joins as free and signs another group: the others waited for its signature for ever."""
+    """GR7. Member 3 joins as free and signs another group: the others waited for its signature for ever."""
     federation = Federation(4)
     federation.policies[3] = lambda _: None
     federation.boot()
@@ -242,7 +251,7 @@ def test_a_group_that_a_member_tore_is_told_and_left_by_all() -> None:
 
 
 def test_an_own_decision_that_comes_back_late_moves_nothing() -> None:
-    """A hub restored from a backup learns its own later decision from a peer, in the middle of a job."""
+    """J16. A hub restored from a backup learns its own later decision from a peer, in the middle of a job."""
     federation = Federation(4, rounds=200)
     federation.boot()
     job = federation.submit(0, members=FOUR, rounds_max=1000)
@@ -252,7 +261,10 @@ def test_an_own_decision_that_comes_back_late_moves_nothing() -> None:
 
 
 def test_a_decision_superseded_after_the_start_does_not_lock_out_who_restarts() -> None:
-    """The decisions that a cohort names are judged once: a member could have them forgotten, and every restart hung."""
+    """J11.
+
+    The decisions that a cohort names are judged once: a member could have them forgotten, and every restart hung.
+    """
     federation = Federation(4, rounds=60)
     federation.boot()
     job = federation.submit(0, members=FOUR, rounds_max=1000)
@@ -266,6 +278,7 @@ def test_a_decision_superseded_after_the_start_does_not_lock_out_who_restarts() 
 
 
 def test_a_failure_that_came_before_the_cohort_ends_the_job_all_the_same() -> None:
+    """J6."""
     federation = Federation(5)
     nobody_answers(federation)
     federation.boot()
@@ -280,6 +293,7 @@ def test_a_failure_that_came_before_the_cohort_ends_the_job_all_the_same() -> No
 
 
 def test_a_hub_that_failed_while_the_collection_was_open_says_so_when_it_is_named() -> None:
+    """J6."""
     federation = Federation(4)
     federation.policies[3] = lambda _: Decide(Answer.ASK)
     federation.boot()
@@ -292,6 +306,7 @@ def test_a_hub_that_failed_while_the_collection_was_open_says_so_when_it_is_name
 
 
 def test_a_task_that_ends_at_one_member_and_goes_on_at_another_is_a_failure_with_words() -> None:
+    """J13."""
     federation = Federation(4)
     federation.workers[2].rounds = 5
     federation.boot()
@@ -311,6 +326,7 @@ def certificate(federation: Federation, job: bytes, number: int, history: bytes,
 
 @pytest.mark.parametrize("running", [True, False])
 def test_a_second_certificate_for_a_past_round_ends_the_job_and_convicts(running: bool) -> None:
+    """S17, J5."""
     federation = Federation(4, rounds=200 if running else 3)
     federation.boot()
     job = federation.submit(0, members=FOUR, rounds_max=1000)
@@ -324,6 +340,7 @@ def test_a_second_certificate_for_a_past_round_ends_the_job_and_convicts(running
 
 
 def test_a_false_certificate_for_a_past_round_is_refused_and_changes_nothing() -> None:
+    """J5."""
     federation = Federation(4)
     federation.boot()
     job = federation.submit(0, members=FOUR)
@@ -334,6 +351,7 @@ def test_a_false_certificate_for_a_past_round_is_refused_and_changes_nothing() -
 
 
 def test_pauses_and_resumes_out_of_turn_move_nothing() -> None:
+    """J16."""
     federation = Federation(4, rounds=200)
     federation.boot()
     job = federation.submit(0, members=FOUR, rounds_max=1000)
@@ -348,6 +366,7 @@ def test_pauses_and_resumes_out_of_turn_move_nothing() -> None:
 
 
 def test_past_sums_are_served_within_an_allowance_of_bytes() -> None:
+    """J14."""
     serving = Serving(OTHER_JOB)
     peer, total = NodeId("p"), np.zeros(1 << 20, np.uint8)
     serving.certified(Certified(Certificate(OTHER_JOB, 1, bytes(32), ()), total))
@@ -360,6 +379,7 @@ def test_past_sums_are_served_within_an_allowance_of_bytes() -> None:
 
 
 def test_memory_of_past_rounds_is_bounded() -> None:
+    """S24."""
     serving = Serving(OTHER_JOB)
     for number in range(1, 1000):
         serving.certified(Certified(Certificate(OTHER_JOB, number, bytes(32), ()), np.zeros(8, np.uint8)))
@@ -368,6 +388,7 @@ def test_memory_of_past_rounds_is_bounded() -> None:
 
 
 def test_talk_of_rounds_far_ahead_draws_one_ask_a_second() -> None:
+    """J14."""
     federation = Federation(4, rounds=200)
     federation.boot()
     job = federation.submit(0, members=FOUR, rounds_max=1000)
@@ -381,6 +402,7 @@ def test_talk_of_rounds_far_ahead_draws_one_ask_a_second() -> None:
 
 
 def test_a_reader_expects_only_certified_sums_and_is_not_kept_from_them_by_a_liar() -> None:
+    """W3."""
     federation = Federation(5, rounds=3)
     federation.policies[3] = lambda _: Decide(Answer.ASK)
     federation.boot()
@@ -411,6 +433,7 @@ def test_a_reader_expects_only_certified_sums_and_is_not_kept_from_them_by_a_lia
 
 
 def test_facts_say_the_same_in_any_order() -> None:
+    """J15."""
     vote = Vote(OTHER_JOB, 3, 2, NodeId("a" * 56), bytes(32), bytes(64))
     words = np.zeros(8, np.uint8)
     facts = [
@@ -428,6 +451,7 @@ def test_facts_say_the_same_in_any_order() -> None:
 
 
 def test_offers_of_another_round_that_came_before_the_cohort_are_dropped_in_silence() -> None:
+    """J16."""
     federation = Federation(4)
     federation.policies[3] = lambda _: Decide(Answer.ASK)
     federation.boot()

@@ -48,6 +48,7 @@ def test_a_listed_member_that_refuses_ends_the_job_with_its_reason() -> None:
 
 
 def test_ask_waits_for_a_person_and_says_for_whom() -> None:
+    """J8."""
     federation = Federation(4)
     federation.policies[2] = lambda _: Decide(Answer.ASK)
     federation.boot()
@@ -69,6 +70,7 @@ def test_a_collection_that_stays_too_small_ends_with_the_reason() -> None:
 
 
 def test_cancel_is_the_submitters() -> None:
+    """J3."""
     from protocols.job.kinds import CANCEL, Cancel
     from protocols.records.events import Publish
 
@@ -85,6 +87,7 @@ def test_cancel_is_the_submitters() -> None:
 
 
 def test_a_submitter_without_data_follows_the_certified_sums() -> None:
+    """J5."""
     federation = Federation(5)
     federation.boot()
     job = federation.submit(4, members=FOUR)
@@ -93,6 +96,7 @@ def test_a_submitter_without_data_follows_the_certified_sums() -> None:
 
 
 def test_only_readers_get_sums() -> None:
+    """J4."""
     from protocols.core import Received
     from protocols.secagg.messages import Ask
 
@@ -109,6 +113,7 @@ def test_only_readers_get_sums() -> None:
 
 
 def test_a_failure_at_one_member_ends_the_job_everywhere_with_its_words() -> None:
+    """J6."""
     federation = Federation(4)
     federation.workers[1].fails = "column 'age' holds too few rows"
     federation.boot()
@@ -128,6 +133,7 @@ def test_more_rounds_than_the_job_allows_is_a_failure() -> None:
 @pytest.mark.parametrize("member", FOUR)
 @pytest.mark.parametrize("point", ["signed", "vote", "certified", "early"])
 def test_kill_and_restart_of_any_member_at_any_point_loses_nothing(member: int, point: str) -> None:
+    """J9."""
     federation = Federation(4, seed=member)
     node = federation.nodes[member]
 
@@ -155,6 +161,7 @@ def test_kill_and_restart_of_any_member_at_any_point_loses_nothing(member: int, 
 
 
 def test_a_member_that_is_away_pauses_the_job_by_name_and_it_goes_on_when_it_is_back() -> None:
+    """J8."""
     federation = Federation(4)
     away = federation.nodes[3]
     federation.boot()
@@ -170,6 +177,7 @@ def test_a_member_that_is_away_pauses_the_job_by_name_and_it_goes_on_when_it_is_
 
 
 def test_a_hub_that_was_down_at_the_end_catches_up_and_has_the_result() -> None:
+    """J5."""
     federation = Federation(4)
     away = federation.nodes[2]
     federation.boot()
@@ -206,6 +214,7 @@ def test_jobs_end_well_over_a_bad_network(seed: int) -> None:
 
 
 def test_a_revoked_member_ends_the_job() -> None:
+    """J7."""
     from protocols.membership.acts import revoke
     from protocols.records.events import Publish
 
@@ -223,6 +232,7 @@ def test_a_revoked_member_ends_the_job() -> None:
 
 
 def test_the_first_job_makes_its_free_members_one_group() -> None:
+    """GR2."""
     federation = Federation(4)
     federation.boot()
     job = federation.submit(members=FOUR)
@@ -234,6 +244,7 @@ def test_the_first_job_makes_its_free_members_one_group() -> None:
 
 @pytest.mark.parametrize("version", ["1", "2"])
 def test_second_job_and_version_bump_that_cut_a_group_are_refused_at_the_decision(version: str) -> None:
+    """GR1."""
     from protocols.job.kinds import DataRef
 
     federation = Federation(4)
@@ -249,6 +260,7 @@ def test_second_job_and_version_bump_that_cut_a_group_are_refused_at_the_decisio
 
 
 def test_group_cut_another_data_set_is_another_matter() -> None:
+    """GR5."""
     from protocols.job.kinds import DataRef
 
     federation = Federation(4)
@@ -260,6 +272,7 @@ def test_group_cut_another_data_set_is_another_matter() -> None:
 
 
 def test_grown_federation_a_fifth_is_refused_as_it_would_be_seen_alone_until_it_chooses_to_stand_alone() -> None:
+    """GR3."""
     federation = Federation(5)
     federation.boot()
     first = federation.submit(members=FOUR)
@@ -277,6 +290,7 @@ def test_grown_federation_a_fifth_is_refused_as_it_would_be_seen_alone_until_it_
 
 
 def test_departed_member_its_group_is_refused_without_it() -> None:
+    """GR1."""
     federation = Federation(4)
     federation.boot()
     first = federation.submit(members=FOUR)
@@ -288,6 +302,7 @@ def test_departed_member_its_group_is_refused_without_it() -> None:
 
 
 def test_aborted_job_binds_its_members_as_a_group_all_the_same() -> None:
+    """GR4."""
     federation = Federation(4)
     federation.workers[1].fails = "no"
     federation.boot()
@@ -301,6 +316,7 @@ def test_aborted_job_binds_its_members_as_a_group_all_the_same() -> None:
 
 
 def test_an_open_job_leaves_out_whoever_would_be_seen_alone() -> None:
+    """GR2."""
     federation = Federation(5)
     federation.boot()
     first = federation.submit(members=FOUR)
@@ -311,7 +327,7 @@ def test_an_open_job_leaves_out_whoever_would_be_seen_alone() -> None:
 
 
 def test_cohort_equivocation_a_hub_takes_part_in_one_cohort_per_job_for_ever() -> None:
-    """The submitter's hub signs two cohort records of one job: no member joins both, the evidence is kept."""
+    """J1, J2. The submitter's hub signs two cohort records of one job: no member joins both, the evidence is kept."""
     import msgspec
 
     from protocols.job.kinds import COHORT

@@ -29,7 +29,7 @@ def early_root(sums: Sums, words: int, payload: Payload) -> tuple[Root, Segment]
 
 @pytest.mark.parametrize("words", [21, 1000])
 def test_a_root_that_came_before_the_context_vouches_for_no_words(words: int) -> None:
-    """Member 0 shows member 1 a root over another context, words that fit it, and only then its offer.
+    """S10. Member 0 shows member 1 a root over another context, words that fit it, and only then its offer.
 
     Of another length, such words once broke the addition; of the same, they went into the sum in the true ones' place,
     and an honest holder signed a false sum for its own.
@@ -57,6 +57,7 @@ def test_a_root_that_came_before_the_context_vouches_for_no_words(words: int) ->
 
 
 def test_early_roots_are_judged_when_the_last_offer_comes_and_cost_no_time() -> None:
+    """S10."""
     sums = Sums(4, 20, start=False)
     late = sums.nodes[3]
 
@@ -73,7 +74,7 @@ def test_early_roots_are_judged_when_the_last_offer_comes_and_cost_no_time() -> 
 
 
 def test_an_attempt_that_was_given_up_still_binds_its_roots() -> None:
-    """Member 0 takes all segments, gives none, and learns the sum; the others go on to the next attempt.
+    """S26. Member 0 takes all segments, gives none, and learns the sum; the others go on to the next attempt.
 
     Then it votes for a sum with another vector of its own in the old attempt, and serves that as evidence. Once, all
     others accepted it as witnesses: the vector was chosen after the sum was known.
@@ -103,7 +104,7 @@ def test_an_attempt_that_was_given_up_still_binds_its_roots() -> None:
 
 @pytest.mark.parametrize("victim", [1, 2, 3, 4])
 def test_a_holder_that_was_shown_another_root_is_not_taken_for_a_liar(victim: int) -> None:
-    """Member 0 signs two roots, one for `victim` alone, whose sums are honest and differ from the others'."""
+    """S12. Member 0 signs two roots, one for `victim` alone, whose sums are honest and differ from the others'."""
     sums = Sums(5, LONG, start=False)
     other = second_vector(sums, 0, 5)
     lie(sums, 0, lambda to, m, p: other(m, p) if to == victim else [(m, p)])
@@ -114,7 +115,7 @@ def test_a_holder_that_was_shown_another_root_is_not_taken_for_a_liar(victim: in
 
 
 def test_two_roots_shown_to_different_members_of_a_short_sum_convict_their_author() -> None:
-    """The vote for another sum of the same attempt makes the others ask what its author was shown."""
+    """S29. The vote for another sum of the same attempt makes the others ask what its author was shown."""
     sums = Sums(4, 20, start=False)
     other = second_vector(sums, 0, 5)
 
@@ -131,6 +132,7 @@ def test_two_roots_shown_to_different_members_of_a_short_sum_convict_their_autho
 
 
 def test_a_second_root_convicts_whatever_context_it_names() -> None:
+    """S20."""
     sums = Sums(4, 20, start=False)
     sums.world.tamper = lambda s, t, m, p: [] if isinstance(m, Segment | Vote) else [(m, p)]
     sums.world.boot(*sums.nodes)
@@ -142,7 +144,7 @@ def test_a_second_root_convicts_whatever_context_it_names() -> None:
 
 
 def test_the_own_vector_says_the_shape_and_a_root_of_another_one_keeps_no_honest_root_out() -> None:
-    """Member 0's root of a wrong length comes first: the honest ones once were refused by their names."""
+    """S33. Member 0's root of a wrong length comes first: the honest ones once were refused by their names."""
     sums = Sums(4, 20, start=False)
     lie(sums, 0, lambda to, m, p: [(resigned(sums.identities[0], m, words=30), p)] if isinstance(m, Root) else [(m, p)])
     sums.world.boot(*sums.nodes)
@@ -154,7 +156,7 @@ def test_the_own_vector_says_the_shape_and_a_root_of_another_one_keeps_no_honest
 
 
 def test_a_digest_that_comes_back_to_a_later_life_of_its_attempt_proves_nothing() -> None:
-    """The token names the object that asked: a payload is never judged by the digest of another one."""
+    """S34. The token names the object that asked: a payload is never judged by the digest of another one."""
     sums = Sums(3, 20, start=False)
     sums.world.tamper = lambda s, t, m, p: [] if isinstance(m, Segment | Vote) else [(m, p)]
     sums.world.boot(*sums.nodes)

@@ -31,7 +31,10 @@ STEPS: list[type[Message]] = [Offer, Root, Segment, Sum, SumWords, Vote]
 def test_drop_edges_every_single_drop_at_every_step_still_gives_the_exact_sum(
     n: int, kind: type[Message], restart: bool
 ) -> None:
-    """The first message of the kind from each member to each other is lost; the sender may die and come back too."""
+    """S19.
+
+    The first message of the kind from each member to each other is lost; the sender may die and come back too.
+    """
     for sender in range(n):
         for to in range(n):
             if sender != to and not (kind in (Sum, SumWords) and sender > 1):
@@ -63,6 +66,7 @@ def drop_one(n: int, kind: type[Message], sender: int, to: int, restart: bool) -
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("member", range(4))
 def test_crash_everywhere_kill_at_each_commit_point_certifies_once(fact: type, when: str, member: int) -> None:
+    """S5, S14."""
     assert any(crash_at(fact, when, member, seed) for seed in range(5)), "no seed got to the commit point"
 
 
@@ -106,7 +110,10 @@ def assert_no_second_vote(sums: Sums) -> None:
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("length", [30, LONG])
 def test_signed_then_killed_serves_its_sum_and_evidence_after_its_restart(seed: int, length: int) -> None:
-    """One member signs, its vote is lost and it dies; all others go on to other attempts, until it is back."""
+    """S14, S15.
+
+    One member signs, its vote is lost and it dies; all others go on to other attempts, until it is back.
+    """
     sums = Sums(4, length, seed=seed, start=False)
     first = sums.nodes[seed % 4]
 
@@ -133,6 +140,7 @@ def test_signed_then_killed_serves_its_sum_and_evidence_after_its_restart(seed: 
 
 
 def test_two_certificates_never_a_member_cut_off_after_signing_gets_the_same_one() -> None:
+    """S14."""
     sums = Sums(5, 30, start=False)
     loner = sums.nodes[4]
 
@@ -148,6 +156,7 @@ def test_two_certificates_never_a_member_cut_off_after_signing_gets_the_same_one
 
 
 def test_attempt_jump_beyond_the_limit_is_ignored_and_up_to_it_followed() -> None:
+    """S18."""
     for above, followed in ((ATTEMPT_JUMP_MAX, True), (ATTEMPT_JUMP_MAX + 1, False)):
         sums = Sums(3, 10, start=False)
         sums.world.tamper = lambda s, t, m, p: []
@@ -175,6 +184,7 @@ def collect(
 
 
 def test_replay_old_messages_of_another_round_or_job_are_refused() -> None:
+    """S6."""
     sums = Sums(3, 10, start=False)
     kept = collect(sums, tuple(STEPS))
     sums.world.boot(*sums.nodes)
@@ -193,6 +203,7 @@ def test_replay_old_messages_of_another_round_or_job_are_refused() -> None:
 
 @pytest.mark.parametrize("length", [10, LONG])
 def test_replay_same_round_everything_twice_is_idempotent(length: int) -> None:
+    """S19."""
     once, twice = Sums(4, length), Sums(4, length, faults=Faults(duplicate=1.0))
     assert once.run(60) and twice.run(60)
     twice.assert_exact()
@@ -201,6 +212,7 @@ def test_replay_same_round_everything_twice_is_idempotent(length: int) -> None:
 
 
 def test_conflicting_duplicate_is_refused_with_evidence() -> None:
+    """S20."""
     sums = Sums(3, 10, start=False)
     kept = collect(sums, (Offer,), deliver=False)
     sums.world.boot(*sums.nodes)
@@ -215,6 +227,7 @@ def test_conflicting_duplicate_is_refused_with_evidence() -> None:
 
 
 def test_reflection_of_ones_own_messages_changes_nothing() -> None:
+    """S19."""
     sums = Sums(3, 10, start=False)
 
     def reflect(sender: NodeId, to: NodeId, message: Message, payload: Payload | None):  # type: ignore[no-untyped-def]
@@ -229,6 +242,7 @@ def test_reflection_of_ones_own_messages_changes_nothing() -> None:
 
 
 def test_a_message_for_one_member_replayed_to_another_is_harmless() -> None:
+    """S19."""
     sums = Sums(4, LONG, start=False)
 
     def copy_to_all(sender: NodeId, to: NodeId, message: Message, payload: Payload | None):  # type: ignore[no-untyped-def]
@@ -246,11 +260,13 @@ def test_a_message_for_one_member_replayed_to_another_is_harmless() -> None:
 
 @pytest.mark.parametrize("size", [1, 2])
 def test_cohort_of_one_or_two_is_refused(size: int) -> None:
+    """S1."""
     with pytest.raises(LocalError, match="a cohort has 3 to 128 members"):
         Cohort(JOB, tuple(i.node for i in identities(size)))
 
 
 def test_cohort_that_is_not_safe_against_its_colluders_is_refused() -> None:
+    """S1."""
     members = tuple(i.node for i in identities(4))
     with pytest.raises(LocalError, match="not safe"):
         Cohort(JOB, members, colluders=2, holders=3)
@@ -259,6 +275,7 @@ def test_cohort_that_is_not_safe_against_its_colluders_is_refused() -> None:
 
 
 def test_vectors_whose_sum_could_overflow_are_refused_before_they_are_masked() -> None:
+    """S2."""
     sums = Sums(3, 10, start=False)
     sums.supplied = [as_vector(v, 64, bound=2**62) for v in sums.values]
     with pytest.raises(LocalError, match="overflow"):
@@ -266,6 +283,7 @@ def test_vectors_whose_sum_could_overflow_are_refused_before_they_are_masked() -
 
 
 def test_mask_reuse_is_impossible_every_attempt_has_fresh_keys_and_contexts() -> None:
+    """S4."""
     sums = Sums(4, 30, start=False)
     sums.world.tamper = lambda s, t, m, p: [] if isinstance(m, Root) and sums.world.now < 50 else [(m, p)]
     sums.world.boot(*sums.nodes)
@@ -279,6 +297,7 @@ def test_mask_reuse_is_impossible_every_attempt_has_fresh_keys_and_contexts() ->
 
 
 def test_restart_in_attempt_the_node_sits_it_out_and_enters_a_higher_one() -> None:
+    """S5."""
     sums = Sums(4, 30, start=False)
     node = sums.nodes[1]
 
@@ -296,6 +315,7 @@ def test_restart_in_attempt_the_node_sits_it_out_and_enters_a_higher_one() -> No
 
 
 def test_straggler_whose_vector_takes_minutes_costs_no_attempt() -> None:
+    """S23."""
     sums = Sums(4, 30, start=False)
     late = sums.nodes[2]
     held = sums.supplied[2]
@@ -317,6 +337,7 @@ def test_straggler_whose_vector_takes_minutes_costs_no_attempt() -> None:
 
 
 def test_missing_member_pauses_the_round_by_name_and_it_resumes_by_itself() -> None:
+    """S22."""
     sums = Sums(4, 30, start=False)
     away = sums.nodes[3]
     sums.world.boot(*sums.nodes[:3])
@@ -334,6 +355,7 @@ def test_missing_member_pauses_the_round_by_name_and_it_resumes_by_itself() -> N
 
 @pytest.mark.parametrize("seed", range(6))
 def test_partition_heal_a_minority_certifies_nothing_and_all_agree_afterwards(seed: int) -> None:
+    """S16."""
     sums = Sums(5, 30, seed=seed, start=False)
     left, right = sums.nodes[:3], sums.nodes[3:]
     cut = {frozenset((a, b)) for a in left for b in right}
@@ -348,6 +370,7 @@ def test_partition_heal_a_minority_certifies_nothing_and_all_agree_afterwards(se
 
 
 def test_a_member_back_after_the_end_gets_the_certificate_and_the_sum() -> None:
+    """S32."""
     sums = Sums(4, LONG, start=False)
     away = sums.nodes[0]
 
@@ -363,6 +386,7 @@ def test_a_member_back_after_the_end_gets_the_certificate_and_the_sum() -> None:
 
 
 def test_answers_are_rationed_so_that_asking_is_no_amplifier() -> None:
+    """S21."""
     sums = Sums(4, LONG, start=False)
     sums.world.tamper = lambda s, t, m, p: [] if isinstance(m, Vote) else [(m, p)]
     sums.world.boot(*sums.nodes)
@@ -376,6 +400,7 @@ def test_answers_are_rationed_so_that_asking_is_no_amplifier() -> None:
 
 
 def test_bulk_is_expected_only_in_the_size_and_place_it_can_be_used() -> None:
+    """W3."""
     sums = Sums(4, LONG, start=False)
     sums.world.tamper = lambda s, t, m, p: [] if isinstance(m, Segment) else [(m, p)]
     sums.world.boot(*sums.nodes)
@@ -406,6 +431,7 @@ Check = Callable[[Sequence[Effect]], bool]
 
 
 def test_no_masked_word_touches_a_disk_before_the_sum_is_known() -> None:
+    """S4."""
     sums = Sums(4, LONG)
     assert sums.run(60)
     for _, fact in sums.facts(Entered):

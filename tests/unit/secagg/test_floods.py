@@ -34,7 +34,7 @@ def vote(sums: Sums, author: int, attempt: int, history: bytes = bytes(32)) -> V
 
 
 def test_one_vote_with_a_thousand_attempts_makes_a_node_watch_one() -> None:
-    """The attempt of a vote is not signed: whoever passed a vote on once could make a witness of each number."""
+    """S28. The attempt of a vote is not signed: whoever passed a vote on once could make a witness of each number."""
     sums = quiet(4)
     core = sums.round(1)
     core._retry("gone on", 1.0)
@@ -47,7 +47,7 @@ def test_one_vote_with_a_thousand_attempts_makes_a_node_watch_one() -> None:
 
 
 def test_an_attempt_that_this_node_never_entered_gave_no_sum_and_is_not_watched() -> None:
-    """Watching the next attempt once kept a node from following the others into it."""
+    """S28. Watching the next attempt once kept a node from following the others into it."""
     sums = quiet(4)
     tell(sums, 0, 1, vote(sums, 0, 2))
     assert [a.number for a in sums.round(1)._attempts()] == [1]
@@ -66,6 +66,7 @@ def offer_of(sums: Sums, author: int, attempt: int, number: int = 0) -> Offer:
 
 
 def test_a_storm_of_attempts_by_one_member_costs_a_few_commits() -> None:
+    """S18."""
     sums = quiet(4)
     commits = 0
     for attempt in range(2, 200):
@@ -76,12 +77,14 @@ def test_a_storm_of_attempts_by_one_member_costs_a_few_commits() -> None:
 
 
 def test_evidence_of_one_kind_against_one_author_is_told_once() -> None:
+    """S29."""
     sums = quiet(4)
     told = [e for k in range(50) for e in effects_of(tell(sums, 2, 1, offer_of(sums, 0, 1, k)), Evidence)]
     assert len(told) == 1
 
 
 def test_given_up_attempts_are_remembered_within_a_bound() -> None:
+    """S24."""
     sums = quiet(4)
     core = sums.round(1)
     for _ in range(3 * PAST_MAX):
@@ -92,6 +95,7 @@ def test_given_up_attempts_are_remembered_within_a_bound() -> None:
 
 
 def test_what_was_answered_is_forgotten_after_a_while_and_bounded_for_each_peer() -> None:
+    """S24."""
     rations = Rations()
     assert sum(rations.allows("m", k, 0.0, 0.5) for k in range(3 * ITEMS_PER_PEER_MAX)) == ITEMS_PER_PEER_MAX  # type: ignore[arg-type]
     assert rations.allows("h", 0, 0.0, 0.5), "nobody fills the list for others"  # type: ignore[arg-type]
@@ -105,6 +109,7 @@ def test_what_was_answered_is_forgotten_after_a_while_and_bounded_for_each_peer(
 
 
 def test_an_ask_that_names_an_item_a_thousand_times_draws_it_once() -> None:
+    """S21."""
     sums = quiet(4, LONG, 2, (Vote,))
     pairs = tuple((a, s) for a in range(4) for s in range(4)) * 1000
     ask = Ask(JOB, 1, 1, offers=(0,) * 128, roots=(1,) * 128, segments=pairs[:16384], words=(0, 1) * 64)
@@ -114,6 +119,7 @@ def test_an_ask_that_names_an_item_a_thousand_times_draws_it_once() -> None:
 
 
 def test_bulk_of_a_certificate_is_expected_only_with_its_votes_and_in_the_size_of_the_vector() -> None:
+    """W3."""
     sums = quiet(4)
     core = sums.round(1)
     size = 21 * 8
@@ -127,6 +133,7 @@ def test_bulk_of_a_certificate_is_expected_only_with_its_votes_and_in_the_size_o
 
 
 def test_a_false_sum_is_refused_by_its_sender_who_cannot_keep_the_true_one_out() -> None:
+    """S32."""
     sums = quiet(4)
     good = Certificate(JOB, 1, bytes(32), tuple(vote(sums, i, 1) for i in (0, 2, 3)))
     core = sums.round(1)
@@ -139,7 +146,10 @@ def test_a_false_sum_is_refused_by_its_sender_who_cannot_keep_the_true_one_out()
 
 
 def test_wrong_words_are_charged_to_whoever_sent_them_and_keep_nothing_out() -> None:
-    """Bulk is unsigned: in the name of an honest author another could have it refused, and its own words dropped."""
+    """S27.
+
+    Bulk is unsigned: in the name of an honest author another could have it refused, and its own words dropped.
+    """
     sums = Sums(4, 20, start=False)
     author, victim = sums.nodes[0], sums.nodes[1]
 
@@ -158,7 +168,7 @@ def test_wrong_words_are_charged_to_whoever_sent_them_and_keep_nothing_out() -> 
 
 
 def test_a_copied_key_names_both_and_the_attempt_ends() -> None:
-    """Member 2 offers the key of member 0 as its own, and is faster: the honest one alone once was refused."""
+    """S7. Member 2 offers the key of member 0 as its own, and is faster: the honest one alone once was refused."""
     sums = Sums(4, 20, start=False)
     sums.world.tamper = lambda s, t, m, p: []
     sums.world.boot(*sums.nodes)
@@ -176,6 +186,7 @@ def test_a_copied_key_names_both_and_the_attempt_ends() -> None:
 
 
 def test_a_trickle_of_bulk_does_not_put_the_pause_off_for_ever() -> None:
+    """S22, S35."""
     sums = quiet(4)
     core = sums.round(1)
     paused = False
@@ -188,6 +199,7 @@ def test_a_trickle_of_bulk_does_not_put_the_pause_off_for_ever() -> None:
 
 
 def test_deadlines_leave_time_for_the_work_on_the_largest_vectors() -> None:
+    """S35."""
     times = Deadlines()
     times.rest(0.0)
     times.advanced(0.0)
@@ -200,6 +212,7 @@ def test_deadlines_leave_time_for_the_work_on_the_largest_vectors() -> None:
 
 
 def test_messages_of_another_job_or_round_count_for_nothing() -> None:
+    """S25."""
     sums = quiet(4)
     other = resigned(sums.identities[0], vote(sums, 0, 1), round=2)
     (refused,) = effects_of(tell(sums, 0, 1, other), Refused)
@@ -208,6 +221,7 @@ def test_messages_of_another_job_or_round_count_for_nothing() -> None:
 
 
 def test_asks_of_a_flapping_link_go_to_the_others_once_a_second() -> None:
+    """S21."""
     sums = quiet(4)
     core, asks = sums.round(1), 0
     for k in range(500):
@@ -220,6 +234,7 @@ def test_asks_of_a_flapping_link_go_to_the_others_once_a_second() -> None:
 
 
 def test_words_by_others_than_holders_take_nobodys_place() -> None:
+    """S27."""
     sums = quiet(5, LONG, 2, (SumWords, Vote))
     core = sums.round(0)
     layout = core._attempt.transcript.layout
@@ -239,6 +254,7 @@ def test_words_by_others_than_holders_take_nobodys_place() -> None:
 
 
 def test_a_root_is_compared_with_what_was_signed_after_the_vote_too() -> None:
+    """S29."""
     sums = quiet(4, kinds=(Vote,), seconds=2)
     core = sums.round(1)
     assert core._signed is not None and core._evidence is not None

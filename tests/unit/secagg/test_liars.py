@@ -50,6 +50,7 @@ def masked_words_left(sums: Sums) -> bool:
 
 
 def test_offer_equivocation_lets_no_segment_leave_and_leaves_both_signed_offers() -> None:
+    """S8, S29."""
     sums = Sums(4, start=False)
     lie(
         sums,
@@ -74,6 +75,7 @@ def _received(sender: NodeId, message: Message, payload: Payload | None = None):
 
 
 def test_key_substitution_in_transit_is_refused_and_the_true_offer_is_asked_for() -> None:
+    """S6."""
     sums = Sums(4, start=False)
     state = {"hits": 0}
 
@@ -90,6 +92,7 @@ def test_key_substitution_in_transit_is_refused_and_the_true_offer_is_asked_for(
 
 
 def test_duplicate_ids_and_keys_are_refused() -> None:
+    """S7."""
     sums = Sums(4, start=False)
     stolen: dict[str, bytes] = {}
 
@@ -120,6 +123,7 @@ LOW_ORDER = [
 
 @pytest.mark.parametrize("key", LOW_ORDER)
 def test_small_order_and_non_canonical_keys_are_refused(key: bytes) -> None:
+    """S7."""
     sums = Sums(3, start=False)
     lie(sums, 0, Offer, lambda to, m, p: [(resigned(sums.identities[0], m, key=key), p)])
     sums.world.boot(*sums.nodes)
@@ -130,6 +134,8 @@ def test_small_order_and_non_canonical_keys_are_refused(key: bytes) -> None:
 
 @pytest.mark.parametrize("case", ["model_inconsistency", "cohort_equivocation"])
 def test_other_histories_or_records_give_no_sum_and_leave_evidence(case: str) -> None:
+    """S8."""
+
     def history(i: int) -> bytes:
         records = (
             (b"job", b"cohort" if i != 1 else b"other cohort") if case == "cohort_equivocation" else (b"job", b"c")
@@ -144,6 +150,7 @@ def test_other_histories_or_records_give_no_sum_and_leave_evidence(case: str) ->
 
 
 def test_rushing_member_cannot_wait_for_others_segments_before_it_fixes_its_own() -> None:
+    """S9."""
     sums = Sums(4, LONG, start=False)
     lie(sums, 0, Root, lambda to, m, p: [])
     sums.world.boot(*sums.nodes)
@@ -153,6 +160,7 @@ def test_rushing_member_cannot_wait_for_others_segments_before_it_fixes_its_own(
 
 
 def test_rushing_member_gets_no_segment_by_asking() -> None:
+    """S9."""
     from protocols.secagg.messages import Ask
 
     sums = Sums(4, LONG, start=False)
@@ -167,6 +175,7 @@ def test_rushing_member_gets_no_segment_by_asking() -> None:
 
 
 def test_wrong_segment_is_refused_named_and_asked_for_again() -> None:
+    """S10."""
     sums = Sums(5, LONG, start=False)
     spoiled: list[int] = []
 
@@ -188,6 +197,7 @@ def test_wrong_segment_is_refused_named_and_asked_for_again() -> None:
 
 
 def test_holder_override_its_own_segment_replaced_is_a_wrong_segment() -> None:
+    """S10."""
     sums = Sums(4, LONG, start=False)
 
     def replace(to: int, message: Message, payload: Payload | None) -> Sent:
@@ -203,6 +213,7 @@ def test_holder_override_its_own_segment_replaced_is_a_wrong_segment() -> None:
 
 @pytest.mark.parametrize("liar", range(5))
 def test_lying_holder_is_named_by_its_signature_and_the_sum_is_exact(liar: int) -> None:
+    """S12."""
     sums = Sums(5, LONG, start=False)
     lie(sums, liar, Sum, lambda to, m, p: [(resigned(sums.identities[liar], m, digest=bytes(32)), p)])
     sums.world.boot(*sums.nodes)
@@ -213,6 +224,7 @@ def test_lying_holder_is_named_by_its_signature_and_the_sum_is_exact(liar: int) 
 
 
 def test_equivocating_holder_tells_each_something_else_and_all_get_the_exact_sum() -> None:
+    """S11."""
     sums = Sums(5, LONG, start=False)
     lie(sums, 1, Sum, lambda to, m, p: [(resigned(sums.identities[1], m, digest=bytes([to]) * 32), p)])
     sums.world.boot(*sums.nodes)
@@ -222,6 +234,7 @@ def test_equivocating_holder_tells_each_something_else_and_all_get_the_exact_sum
 
 
 def test_holder_that_sends_other_words_than_it_signed_is_bypassed() -> None:
+    """S11."""
     sums = Sums(5, LONG, start=False)
 
     def spoil(to: int, message: Message, payload: Payload | None) -> Sent:
@@ -235,6 +248,7 @@ def test_holder_that_sends_other_words_than_it_signed_is_bypassed() -> None:
 
 
 def test_silent_holder_is_replaced_by_the_other_and_by_the_inputs() -> None:
+    """S11."""
     sums = Sums(5, LONG, start=False)
     lie(sums, 1, (Sum, SumWords), lambda to, m, p: [])  # type: ignore[arg-type]
     sums.world.boot(*sums.nodes)
@@ -243,7 +257,7 @@ def test_silent_holder_is_replaced_by_the_other_and_by_the_inputs() -> None:
 
 
 def test_all_holders_of_a_segment_lying_alike_is_the_stated_limit_but_never_two_sums() -> None:
-    """With c = 1 two colluders exceed the promise: the sum may be wrong, yet members never differ about it."""
+    """S11. With c = 1 two colluders exceed the promise: the sum may be wrong, yet members never differ about it."""
     sums = Sums(5, LONG, start=False)
     bad = {1, 2}
 
@@ -261,6 +275,7 @@ def test_all_holders_of_a_segment_lying_alike_is_the_stated_limit_but_never_two_
 
 
 def test_withheld_sum_gains_nothing_since_every_attempt_sums_the_same_integers() -> None:
+    """S3."""
     sums = Sums(4, LONG, start=False)
     seen: list[int] = []
 
@@ -306,7 +321,7 @@ def keep_the_sum_to_itself(sums: Sums, member: int, attempts: int) -> dict[int, 
 
 
 def test_garbage_vector_fails_the_attempt_and_the_second_time_the_job() -> None:
-    """A member that adds no masks: the sum is noise; the check words show it."""
+    """S13. A member that adds no masks: the sum is noise; the check words show it."""
     spoiled = Sums(4, 50, start=False)
     spoil_masks(spoiled, 2)
     spoiled.world.boot(*spoiled.nodes)
@@ -339,6 +354,7 @@ def spoil_masks(sums: Sums, member: int) -> None:
 
 
 def test_coordinate_beyond_the_bound_fails_like_garbage() -> None:
+    """S13."""
     sums = Sums(4, 50, start=False)
     sums.values[1][3] = 4 * BOUND + 4 * BOUND
     sums.supplied[1] = as_vector(sums.values[1], 64)
@@ -349,6 +365,7 @@ def test_coordinate_beyond_the_bound_fails_like_garbage() -> None:
 
 
 def test_vectors_of_different_lengths_are_refused_by_name() -> None:
+    """S33."""
     sums = Sums(4, 50, start=False)
     sums.supplied[1] = as_vector(sums.values[1][:49], 64)
     sums.world.boot(*sums.nodes)

@@ -20,7 +20,7 @@ from tests.unit.secagg.adversary import Sent, effects_of, lie, resigned, second_
 
 
 def test_a_member_left_behind_in_a_lower_attempt_is_shown_the_higher_one() -> None:
-    """Its asks about the lower attempt once went unheard, until all paused after ten minutes."""
+    """S30. Its asks about the lower attempt once went unheard, until all paused after ten minutes."""
     sums = Sums(4, 20, start=False)
     away, behind = sums.nodes[0], sums.nodes[3]
 
@@ -39,7 +39,7 @@ def test_a_member_left_behind_in_a_lower_attempt_is_shown_the_higher_one() -> No
 @pytest.mark.parametrize("length", [20, 40_000])
 @pytest.mark.parametrize("n", [3, 5])
 def test_members_that_all_paused_without_a_word_wake_each_other(n: int, length: int) -> None:
-    """Everything is lost for an hour, and no link comes up afterwards: paused members once waited in silence."""
+    """S31. Everything is lost for an hour, and no link comes up afterwards: paused members once waited in silence."""
     sums = Sums(n, length, start=False)
     sums.world.tamper = lambda s, t, m, p: [] if 0.02 < sums.world.now < 3600 else [(m, p)]
     sums.world.boot(*sums.nodes)
@@ -50,7 +50,10 @@ def test_members_that_all_paused_without_a_word_wake_each_other(n: int, length: 
 
 
 def test_a_pause_always_names_somebody_and_is_told_once() -> None:
-    """Who has all votes and lacks the sum waits for those who voted; it once paused without a name, again and again."""
+    """S31.
+
+    Who has all votes and lacks the sum waits for those who voted; it once paused without a name, again and again.
+    """
     sums = Sums(4, 20, start=False)
     poor = sums.nodes[3]
 
@@ -70,7 +73,7 @@ def test_a_pause_always_names_somebody_and_is_told_once() -> None:
 
 
 def test_a_paused_round_that_ends_resumes_first() -> None:
-    """The certificate may come from one who was not missing; the job above must not stay paused."""
+    """S31. The certificate may come from one who was not missing; the job above must not stay paused."""
     sums = Sums(4, 20, start=False)
     lie(sums, 0, lambda to, m, p: [])
     sums.world.boot(*sums.nodes)
@@ -86,7 +89,10 @@ def test_a_paused_round_that_ends_resumes_first() -> None:
 
 
 def test_who_voted_for_another_sum_still_takes_the_certified_one() -> None:
-    """Member 0 shows member 1 another vector; what the driver asks before it receives bulk once said no for ever."""
+    """S32.
+
+    Member 0 shows member 1 another vector; what the driver asks before it receives bulk once said no for ever.
+    """
     sums = Sums(4, 20, start=False)
     other = second_vector(sums, 0, 5)
     lie(sums, 0, lambda to, m, p: other(m, p) if to == 1 else [(m, p)])
@@ -111,6 +117,7 @@ def certificate(sums: Sums, history: bytes, voters: tuple[int, ...]) -> Certific
 
 
 def test_two_certificates_that_contradict_each_other_end_the_round_and_convict_their_common_voters() -> None:
+    """S17."""
     sums = Sums(4, 20, start=False)
     sums.world.tamper = lambda s, t, m, p: []
     sums.world.boot(*sums.nodes)
@@ -125,6 +132,7 @@ def test_two_certificates_that_contradict_each_other_end_the_round_and_convict_t
 
 
 def test_a_certificate_with_a_vote_twice_is_none() -> None:
+    """S16."""
     sums = Sums(4, 20, start=False)
     twice = certificate(sums, bytes(32), (0, 1, 1))
     with pytest.raises(PeerError, match="twice"):
@@ -136,6 +144,7 @@ def test_a_certificate_with_a_vote_twice_is_none() -> None:
 
 @pytest.mark.parametrize("size", [0, 12, 7])
 def test_a_vector_that_is_none_is_refused_before_anything_of_it_leaves(size: int) -> None:
+    """S2."""
     sums = Sums(3, 20, start=False)
     core, _ = sums.make(0, [])
     with pytest.raises(LocalError, match="no vector"):

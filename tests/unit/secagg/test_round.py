@@ -13,6 +13,7 @@ LONG = 40_000
 @pytest.mark.parametrize("word_bits", [32, 64])
 @pytest.mark.parametrize("length", [1, 20, LONG])
 def test_every_member_gets_the_exact_sum(n: int, word_bits: int, length: int) -> None:
+    """S36."""
     sums = Sums(n, length, word_bits=word_bits)
     assert sums.run(60)
     sums.assert_exact()
@@ -21,18 +22,21 @@ def test_every_member_gets_the_exact_sum(n: int, word_bits: int, length: int) ->
 
 
 def test_one_holder_per_segment_also_gives_the_exact_sum() -> None:
+    """S36."""
     sums = Sums(5, LONG, holders=1)
     assert sums.run(60)
     sums.assert_exact()
 
 
 def test_the_other_cipher_suite_also_gives_the_exact_sum() -> None:
+    """S36."""
     sums = Sums(4, 100, suite=2)
     assert sums.run(60)
     sums.assert_exact()
 
 
 def test_three_holders_guard_against_two_colluders() -> None:
+    """S36."""
     sums = Sums(8, LONG, colluders=2, holders=3)
     assert sums.run(60)
     sums.assert_exact()
@@ -41,6 +45,7 @@ def test_three_holders_guard_against_two_colluders() -> None:
 @pytest.mark.parametrize("seed", range(30))
 @pytest.mark.parametrize("length", [20, LONG])
 def test_loss_repetition_and_reordering_change_nothing(seed: int, length: int) -> None:
+    """S19."""
     sums = Sums(3 + seed % 4, length, seed, Faults(latency_s=(0.001, 1.5), loss=0.15, duplicate=0.2))
     assert sums.run(3600)
     sums.assert_exact()
