@@ -15,9 +15,13 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from protocols import wire
-from protocols.digest import digest, frame
+from protocols.digest import digest, digest_words, frame
 from protocols.identity import Identity
+from protocols.invitation.messages import JoinReply, JoinRequest, JoinState
 from protocols.message import Message, Payload
+from protocols.records.buckets import BUCKETS
+from protocols.records.messages import Entry, Listing, Pull, Records, Summary
+from protocols.records.record import Record
 from protocols.secagg.cohort import Cohort
 from protocols.secagg.layout import Layout
 from protocols.secagg.mask import add_segments, masked, pair_masks, segment_digest, word_type
@@ -41,6 +45,49 @@ SHORT, LONG = 5, 40_000
 """Words without check words: everybody sums; holders sum. Of a long vector only digests are written down."""
 
 
+_FF30, _ZERO30, _ZERO31 = "ff" * 30, "00" * 30, "00" * 31
+REFUSED_X25519 = [
+    "00" + _ZERO31,  # order 4
+    "01" + _ZERO31,  # order 1
+    "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",  # order 8
+    "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",  # order 8
+    "ec" + _FF30 + "7f",  # p - 1: order 2
+    "ed" + _FF30 + "7f",  # p: not canonical, and from here on
+    "ee" + _FF30 + "7f",  # p + 1
+    "ef" + _FF30 + "7f",  # p + 2: of full order
+    "f6" + _FF30 + "7f",  # p + 9: the base point
+    "ff" + _FF30 + "7f",
+    "d9" + _FF30 + "ff",  # 2 p - 1
+    "da" + _FF30 + "ff",
+    "db" + _FF30 + "ff",
+    "00" + _ZERO30 + "80",  # the highest bit set
+    "01" + _ZERO30 + "80",
+    "09" + _ZERO30 + "80",
+    "ff" + _FF30 + "ff",
+]
+"""Public keys of X25519 that are of low order or not canonical."""
+REFUSED_ED25519 = [
+    "01" + _ZERO31,  # order 1
+    "ec" + _FF30 + "7f",  # order 2
+    "00" + _ZERO31,  # order 4
+    "00" + _ZERO30 + "80",  # order 4
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",  # order 8, and the next three
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+    "01" + _ZERO30 + "80",  # not canonical: the sign of zero
+    "ec" + _FF30 + "ff",
+    "ed" + _FF30 + "7f",  # y = p and above
+    "ed" + _FF30 + "ff",
+    "ee" + _FF30 + "7f",
+    "ee" + _FF30 + "ff",
+    "f0" + _FF30 + "7f",
+    "ff" + _FF30 + "7f",
+    "02" + _ZERO31,  # not on the curve
+]
+"""Public keys of Ed25519 that are of small order, not canonical, or no points."""
+
+
 def identities(n: int) -> list[Identity]:
     """n members, in the order of their ids."""
     return sorted((Identity(bytes([k]) * 32) for k in range(1, n + 1)), key=lambda i: i.node)
@@ -61,6 +108,7 @@ def identity_values() -> dict[str, Any]:
         "node": made.node,
         "frame": framed.hex(),
         "frame_digest": digest("example", b"one", b"").hex(),
+        "words_digest": digest_words("example", np.arange(9, dtype=np.uint8)).hex(),
         "signature": made.sign(framed).hex(),
     }
 
@@ -88,7 +136,7 @@ def round_values(n: int, word_bits: int, suite: int, length: int) -> dict[str, A
     rooted = rooted_context(after, roots)
     total = add_segments([words for words, _ in made], word_bits)
     reached = next_history(history, 1, total)
-    vote = sign(members[0], Vote(JOB, 1, 1, members[0].node, reached, UNSIGNED))
+    votes = [sign(m, Vote(JOB, 1, 1, m.node, reached, UNSIGNED)) for m in members[: cohort.quorum]]
     sums = [segment_digest(total[layout.span(s)]) for s in range(layout.segments)]
     said = sign(members[0], Sum(JOB, 1, 1, members[0].node, rooted, 0, sums[0], UNSIGNED))
     values: dict[str, Any] = {
@@ -99,6 +147,7 @@ def round_values(n: int, word_bits: int, suite: int, length: int) -> dict[str, A
         "bound": BOUND,
         "members": list(cohort.members),
         "history_0": history.hex(),
+        "parameters": cohort.encoded().hex(),
         "context0": before.hex(),
         "keys": [key.hex() for key in keys],
         "offer_signatures": [offer.signature.hex() for offer in offers],
@@ -111,7 +160,8 @@ def round_values(n: int, word_bits: int, suite: int, length: int) -> dict[str, A
         "sum_signature": said.signature.hex(),
         "sum_sha256": hashlib.sha256(total.data).hexdigest(),
         "history_1": reached.hex(),
-        "vote_signature": vote.signature.hex(),
+        "vote_signature": votes[0].signature.hex(),
+        "certificate": wire.encode(Certificate(JOB, 1, reached, tuple(votes))).hex(),
     }
     if length == SHORT:
         values["masked"] = [words.tobytes().hex() for words, _ in made]
@@ -120,9 +170,10 @@ def round_values(n: int, word_bits: int, suite: int, length: int) -> dict[str, A
 
 
 def messages() -> dict[str, str]:
-    """One encoded message of each kind of the sum."""
+    """One encoded message of each type of the wire."""
     who, value, signature = identities(1)[0].node, bytes(range(32)), bytes(range(64))
     vote = Vote(JOB, 2, 3, who, value, signature)
+    record = Record("job", who, "subject", 1, b"body", signature)
     examples: list[Message] = [
         Offer(JOB, 2, 3, who, value, value, signature),
         Root(JOB, 2, 3, who, value, 100, 7, (value, value), signature),
@@ -132,6 +183,12 @@ def messages() -> dict[str, str]:
         vote,
         Certificate(JOB, 2, value, (vote, vote)),
         Ask(JOB, 2, 3, (0, 1), (2,), ((0, 1), (1, 1)), ((2, 1),), (1,), (3,), True),
+        Summary(bytes(BUCKETS * 32), 7),
+        Listing((Entry("job", value, 1, value),), 9),
+        Pull((value,)),
+        Records((record,)),
+        JoinRequest(bytes(8), record, value),
+        JoinReply(JoinState.WAITING),
     ]
     return {type(example).__name__: wire.encode(example).hex() for example in examples}
 
@@ -152,23 +209,8 @@ def generate() -> dict[str, Any]:
         "identity": identity_values(),
         "rounds": [round_values(*shape) for shape in shapes],
         "messages": messages(),
-        "refused_x25519": [
-            "00" * 32,
-            "01" + "00" * 31,
-            "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
-            "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
-            "ec" + "ff" * 30 + "7f",
-            "ed" + "ff" * 30 + "7f",
-            "ee" + "ff" * 30 + "7f",
-        ],
-        "refused_ed25519": [
-            "01" + "00" * 31,
-            "00" * 32,
-            "ec" + "ff" * 30 + "7f",
-            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-            "ed" + "ff" * 30 + "7f",
-            "02" + "00" * 31,
-        ],
+        "refused_x25519": REFUSED_X25519,
+        "refused_ed25519": REFUSED_ED25519,
     }
 
 
