@@ -30,7 +30,7 @@ from tests.hub_kit import (
 
 pytestmark = pytest.mark.timeout(240)
 NEWS_S = 100.0
-"""News that a link lost on a busy machine comes with one of the next comparisons of records, every 30 s."""
+"""News that was lost with a link comes with one of the next comparisons of records, every 30 s."""
 
 
 def pooled() -> list[Table]:
@@ -237,12 +237,17 @@ def test_a_site_with_fewer_than_ten_rows_refuses(four: list[Hub], tmp_path: Path
 
 
 def test_a_job_cannot_lower_the_fewest_rows_of_a_site(four: list[Hub], tmp_path: Path) -> None:
+    """The job lists nobody: one that lists its members ends with the first refusal, before the others have answered."""
+    north = four[0]
     for number, hub in enumerate(four):
         register(hub, tmp_path, patients(40 + number, 5 if hub.name == "south" else 30), "fewer")
     wait_offers(four, "fewer", 4)
-    job = submit(four[0], "summary", {"columns": ["age"], "min_rows": 1}, four, data="fewer", min_rows=1)
-    decided(four[0], job, "south", "refuse")
-    assert "done" not in {shown["state"] for shown in wait_ended(four, job)}
+    job = submit(north, "summary", {"columns": ["age"], "min_rows": 1}, data="fewer", min_rows=1)
+    assert "fewer than the 10 rows" in decided(north, job, "south", "refuse")["reason"]
+    for name in ("north", "east", "west"):
+        assert "content with 1 rows of a site" in decided(north, job, name, "refuse")["reason"]
+    assert north.job(job)["rounds"] == 0
+    north.ask("POST", f"/v1/jobs/{job}/cancel", {"reason": "tested"})
 
 
 def test_columns_that_the_schema_lacks_end_a_job_in_words(four: list[Hub]) -> None:
