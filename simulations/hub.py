@@ -1,24 +1,34 @@
-"""A hub of a simulated federation: a `Node`, and around it what the daemon is in a hospital.
+"""A hub of a simulated federation: a `Node`, and around it what the daemon and its worker are in a hospital.
 
-It answers the effects that need a world: policy, worker, stored sums. They are answered at once and in process; what
-the daemon does between the same effects and events takes longer, and nothing else differs.
+It answers the effects that need a world: policy, worker, stored sums. Policy answers at once; the site's work takes
+virtual time and goes through the world's executor. What the worker made is durable before the node hears of it, and the
+same integers are handed out again after a restart, until the round is certified.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
-from protocols.core import Draw, Effect, Event, Persist, Send
+from protocols.core import Computed, Draw, Effect, Event, Persist, Received, Send
 from protocols.identity import Identity, NodeId
 from protocols.job.events import Advance, Decide, Serve, StartWork, Updated, VectorReady, WorkFailed
 from protocols.job.job import Job
 from protocols.job.kinds import DECISION
 from protocols.job.restore import restore
-from protocols.message import Message, Payload
+from protocols.message import Payload
 from protocols.node import ForJob, Node, Proposed
 from protocols.records.record import Record
 from protocols.secagg.effects import Certified
+from simulations.disk import Made
+from simulations.world import Failed, Work
+
+WORK_S: Final = 0.01
+"""Virtual seconds that a site's work takes unless its worker says otherwise."""
+INTEGERS_LOST: Final = "the integers of this round are lost; made again they would differ"
+
+Result = tuple[Payload, int]
+"""A site's words for a round, and the largest absolute value of one of them."""
 
 
 class Worker(Protocol):
@@ -27,12 +37,19 @@ class Worker(Protocol):
     def advance(self, job: Job, number: int, total: Payload | None) -> bool:
         """Bring the state of a job up to the sum of round `number` (0: the start); whether it has its result."""
 
-    def vector(self, job: Job, number: int) -> tuple[Payload, int]:
-        """This site's words for a round, and their bound. The same round, the same words. Raises `ValueError`."""
+    def vector(self, job: Job, number: int) -> Callable[[], Result]:
+        """What makes this site's vector of a round: without arguments, and to be pickled if other processes work.
+
+        Raises `ValueError` if the task is not for this site; an exception of the call itself fails the job.
+        """
+
+
+Policy = Callable[[Job], Decide | None]
+"""Answers a proposed job; None: a person will."""
 
 
 class Hub:
-    """A core for `World`. disk: what was durable before. policy: answers proposed jobs; None: a person will."""
+    """A core for `World`. disk: what was durable before."""
 
     def __init__(
         self,
@@ -40,18 +57,25 @@ class Hub:
         charter: Record,
         draw: Draw,
         worker: Worker,
-        policy: Callable[[Job], Decide | None],
+        policy: Policy,
         disk: Iterable[object] = (),
     ) -> None:
         kept = list(disk)
-        self.node = Node(identity, charter, draw, _records(kept), restore(kept))
+        records = [fact for fact in kept if isinstance(fact, Record)]
+        self.node = Node(identity, charter, draw, records, restore(kept))
         self.worker, self.policy = worker, policy
         self._sums = {(f.certificate.job, f.certificate.round): f for f in kept if isinstance(f, Certified)}
+        self._made = {(f.job, f.round): f for f in kept if isinstance(f, Made)}
 
     @property
     def wake_at(self) -> float | None:
         """When the node wants a `Tick`."""
         return self.node.wake_at
+
+    @property
+    def id(self) -> NodeId:
+        """The node's id."""
+        return self.node.identity.node
 
     def start(self, now: float) -> Sequence[Effect]:
         """Begin, or begin again."""
@@ -59,36 +83,44 @@ class Hub:
 
     def handle(self, event: Event, now: float) -> Sequence[Effect]:
         """Take one event."""
+        if isinstance(event, Computed) and isinstance(event.token, StartWork):
+            return self._worked(event.token, event.value, now)
         return self._answer(self.node.handle(event, now), now)
 
-    def expects(self, sender: NodeId, message: Message, size: int) -> bool:
-        """Whether a bulk payload would be received."""
-        return self.node.expects(sender, message, size)
+    def receives(self, event: Received) -> bool:
+        """Whether the payload of a message would be received."""
+        return event.payload is None or self.node.expects(event.sender, event.message, event.payload.nbytes)
 
     def _answer(self, effects: Iterable[Effect], now: float) -> list[Effect]:
         result: list[Effect] = []
         for effect in effects:
             result.append(effect)
-            if isinstance(effect, Persist) and isinstance(effect.fact, Certified):
-                certificate = effect.fact.certificate
-                self._sums[certificate.job, certificate.round] = effect.fact
-            for event in self._react(effect):
-                result += self._answer(self.node.handle(event, now), now)
-            result += self._serve(effect) if isinstance(effect, Serve) else []
+            match effect:
+                case Persist(fact=Certified() as fact):
+                    self._certified(fact)
+                case Proposed(job):
+                    result += self._propose(self.node.jobs[job], now)
+                case Advance(job, number, total):
+                    result += self._tell(job, self._advance(self.node.jobs[job], number, total), now)
+                case StartWork():
+                    result += self._work(effect, now)
+                case Serve():
+                    result += self._serve(effect)
         return result
 
-    def _react(self, effect: Effect) -> list[Event]:
-        match effect:
-            case Proposed(job):
-                here = self.node.jobs[job]
-                answered = self.node.store.get(DECISION, self.node.identity.node, here.subject)
-                answer = None if answered is not None else self.policy(here)
-                return [ForJob(job, answer)] if answer is not None else []
-            case Advance(job, number, total):
-                return [ForJob(job, self._advance(self.node.jobs[job], number, total))]
-            case StartWork(job, number):
-                return [ForJob(job, self._work(self.node.jobs[job], number))]
-        return []
+    def _tell(self, job: bytes, event: Event, now: float) -> list[Effect]:
+        return self._answer(self.node.handle(ForJob(job, event), now), now)
+
+    def _certified(self, fact: Certified) -> None:
+        place = fact.certificate.job, fact.certificate.round
+        self._sums[place] = fact
+        self._made.pop(place, None)
+
+    def _propose(self, job: Job, now: float) -> list[Effect]:
+        if self.node.store.get(DECISION, self.id, job.subject) is not None:
+            return []
+        answer = self.policy(job)
+        return self._tell(job.job, answer, now) if answer is not None else []
 
     def _advance(self, job: Job, number: int, total: Payload | None) -> Updated:
         if total is not None:
@@ -98,19 +130,28 @@ class Hub:
             done = self.worker.advance(job, earlier, self._sums[job.job, earlier].total)
         return Updated(number, done)
 
-    def _work(self, job: Job, number: int) -> Event:
+    def _work(self, wish: StartWork, now: float) -> list[Effect]:
+        made = self._made.get((wish.job, wish.round))
+        if made is not None:
+            return self._tell(wish.job, VectorReady(wish.round, made.words, made.bound), now)
+        if wish.again:
+            return self._tell(wish.job, WorkFailed(INTEGERS_LOST), now)
         try:
-            words, bound = self.worker.vector(job, number)
+            call = self.worker.vector(self.node.jobs[wish.job], wish.round)
         except ValueError as error:
-            return WorkFailed(str(error))
-        return VectorReady(number, words, bound)
+            return self._tell(wish.job, WorkFailed(str(error)), now)
+        return [Work(wish, call, getattr(self.worker, "work_s", WORK_S))]
+
+    def _worked(self, wish: StartWork, value: Result | Failed, now: float) -> list[Effect]:
+        if isinstance(value, Failed):
+            return self._tell(wish.job, WorkFailed(f"{type(value.error).__name__}: {value.error}"), now)
+        words, bound = value
+        made = Made(wish.job, wish.round, words, bound)
+        self._made[wish.job, wish.round] = made
+        return [Persist(made), *self._tell(wish.job, VectorReady(wish.round, words, bound), now)]
 
     def _serve(self, effect: Serve) -> list[Effect]:
         fact = self._sums.get((effect.job, effect.round))
         if fact is None:
             return []
         return [Send(effect.to, fact.certificate, fact.total if effect.with_sum else None)]
-
-
-def _records(disk: Iterable[object]) -> list[Record]:
-    return [fact for fact in disk if isinstance(fact, Record)]

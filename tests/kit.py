@@ -16,7 +16,9 @@ from protocols.secagg.effects import Certified, Entered, Evidence, RoundDone, Si
 from protocols.secagg.mask import word_type
 from protocols.secagg.round import Round
 from protocols.secagg.signing import RoundId, first_history
-from simulations.world import Faults, World
+from simulations.disk import Disk
+from simulations.network import Network
+from simulations.world import World
 
 JOB = bytes(range(32))
 BOUND = 1000
@@ -50,7 +52,7 @@ class Sums:
         n: int,
         length: int = 20,
         seed: int = 0,
-        faults: Faults | None = None,
+        network: Network | None = None,
         start: bool = True,
         history: Callable[[int], bytes] | None = None,
         **parameters: int,
@@ -59,12 +61,12 @@ class Sums:
         self.length = length
         self.identities = identities(n)
         self.nodes: list[NodeId] = [i.node for i in self.identities]
-        self.world = World(seed, faults)
+        self.world = World(seed, network)
         self.history = history or (lambda _: first_history(b"job", b"cohort"))
         self.values = [vector(i, length, self.cohort.word_bits) for i in range(n)]
         self.supplied = [as_vector(v, self.cohort.word_bits) for v in self.values]
         for i in range(n):
-            self.world.add(self.nodes[i], functools.partial(self.make, i))
+            self.world.add(self.nodes[i], functools.partial(self.make, i), Disk(forgets=False))
         if start:
             self.world.boot(*self.nodes)
 

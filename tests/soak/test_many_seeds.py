@@ -8,7 +8,7 @@ import pytest
 
 from protocols.core import Effect
 from protocols.job.life import State
-from simulations.world import Faults
+from simulations.network import Network
 from tests.hubs import Federation
 from tests.kit import Sums
 
@@ -22,7 +22,7 @@ BATCH = 50
 def test_sums_are_exact_over_bad_networks(batch: int) -> None:
     for seed in range(batch * BATCH, (batch + 1) * BATCH):
         chance = random.Random(seed)
-        faults = Faults((0.001, chance.uniform(0.01, 2.0)), chance.uniform(0, 0.25), chance.uniform(0, 0.3))
+        faults = Network((0.001, chance.uniform(0.01, 2.0)), chance.uniform(0, 0.25), chance.uniform(0, 0.3))
         sums = Sums(chance.randint(3, 8), chance.choice([1, 50, 40_000]), seed, faults)
         assert sums.run(7200), f"seed {seed} does not end"
         sums.assert_exact()
@@ -34,7 +34,7 @@ def test_jobs_end_well_whatever_crashes(batch: int) -> None:
     for seed in range(batch * BATCH, (batch + 1) * BATCH):
         chance = random.Random(seed)
         size = chance.randint(3, 5)
-        federation = Federation(size, seed, Faults((0.001, 0.2), chance.uniform(0, 0.1), 0.1))
+        federation = Federation(size, seed, Network((0.001, 0.2), chance.uniform(0, 0.1), 0.1))
         victims = [federation.nodes[chance.randrange(size)] for _ in range(2)]
         federation.boot()
 

@@ -38,7 +38,8 @@ from protocols.records.record import Record, sign_record
 from protocols.secagg.effects import Certified, Entered, Evidence, Paused, Resumed, Signed
 from protocols.secagg.messages import Ask, Certificate, Offer, Vote
 from protocols.secagg.signing import UNSIGNED, first_history, next_history, sign
-from tests.hubs import DATA, Federation, join
+from simulations.federation import join_all
+from tests.hubs import DATA, Federation
 from tests.kit import JOB as OTHER_JOB
 
 FOUR = range(4)
@@ -192,7 +193,7 @@ def test_a_hub_that_took_its_decision_back_is_bound_to_the_group_but_takes_no_pa
     federation.world.run(seconds=60)
     assert federation.states(bytes.fromhex(name), FOUR) == [State.FAILED] * 4
     assert "took its decision" in federation.job(3, bytes.fromhex(name)).reason
-    assert not federation.world.hosts[federation.nodes[0]].disk.count(Joined)
+    assert not [f for f in federation.world.hosts[federation.nodes[0]].disk if isinstance(f, Joined)]
     again = federation.submit(1, members=FOUR)
     federation.world.run(seconds=3)
     for m in FOUR:
@@ -218,7 +219,7 @@ def test_two_first_jobs_at_once_leave_a_group_that_works() -> None:
 def test_an_answer_that_waited_for_another_job_is_given_when_that_ends() -> None:
     """GR6."""
     federation = Federation(5)
-    federation.policies[3] = lambda job: Decide(Answer.ASK) if job.author == federation.nodes[3] else join(job)
+    federation.policies[3] = lambda job: Decide(Answer.ASK) if job.author == federation.nodes[3] else join_all(job)
     federation.boot()
     one = federation.submit(3, members=FOUR, collect_s=3000.0)
     federation.world.run(seconds=5)
@@ -308,12 +309,12 @@ def test_a_hub_that_failed_while_the_collection_was_open_says_so_when_it_is_name
 def test_a_task_that_ends_at_one_member_and_goes_on_at_another_is_a_failure_with_words() -> None:
     """J13."""
     federation = Federation(4)
-    federation.workers[2].rounds = 5
+    federation.numbers[2].rounds = 5
     federation.boot()
     job = federation.submit(0, members=FOUR)
     assert federation.run_until(job, State.FAILED, (2,), seconds=60)
     assert "not exact" in federation.job(2, job).reason
-    assert federation.states(job, (0, 1, 3)) == [State.DONE] * 3
+    assert federation.run_until(job, State.DONE, (0, 1, 3), seconds=60)
 
 
 def certificate(federation: Federation, job: bytes, number: int, history: bytes, voters: range) -> Certificate:

@@ -13,7 +13,7 @@ from protocols.node import StandAlone
 from protocols.records.record import Record
 from protocols.secagg.effects import Certified, Signed
 from protocols.secagg.messages import Vote
-from simulations.world import Faults
+from simulations.network import Network
 from tests.hubs import Federation
 
 FOUR = range(4)
@@ -105,7 +105,7 @@ def test_only_readers_get_sums() -> None:
     job = federation.submit(0, members=FOUR, readers=(federation.nodes[4],))
     assert federation.run_until(job, State.DONE, range(5))
     federation.assert_result(job, FOUR, who=range(5))
-    assert job not in federation.workers[5].totals
+    assert job not in federation.numbers[5].totals
     ask = Ask(job, 1, 0, certificate=True)
     effects = federation.hub(0).handle(Received(federation.nodes[5], ask), federation.world.now)
     assert [getattr(e, "code", None) for e in effects] == ["not_a_reader"]
@@ -115,7 +115,7 @@ def test_only_readers_get_sums() -> None:
 def test_a_failure_at_one_member_ends_the_job_everywhere_with_its_words() -> None:
     """J6."""
     federation = Federation(4)
-    federation.workers[1].fails = "column 'age' holds too few rows"
+    federation.numbers[1].fails = "column 'age' holds too few rows"
     federation.boot()
     job = federation.submit(members=FOUR)
     assert federation.run_until(job, State.FAILED)
@@ -206,7 +206,7 @@ def test_restart_of_all_hubs_after_the_end_keeps_the_end() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_jobs_end_well_over_a_bad_network(seed: int) -> None:
-    federation = Federation(3 + seed % 3, seed, Faults((0.001, 0.6), loss=0.1, duplicate=0.1))
+    federation = Federation(3 + seed % 3, seed, Network((0.001, 0.6), loss=0.1, duplicate=0.1))
     federation.boot()
     job = federation.submit(members=range(3 + seed % 3), collect_s=600.0)
     assert federation.run_until(job, State.DONE, seconds=3000)
@@ -304,11 +304,11 @@ def test_departed_member_its_group_is_refused_without_it() -> None:
 def test_aborted_job_binds_its_members_as_a_group_all_the_same() -> None:
     """GR4."""
     federation = Federation(4)
-    federation.workers[1].fails = "no"
+    federation.numbers[1].fails = "no"
     federation.boot()
     first = federation.submit(members=FOUR)
     assert federation.run_until(first, State.FAILED)
-    federation.workers[1].fails = ""
+    federation.numbers[1].fails = ""
     second = federation.submit(members=range(3))
     assert federation.run_until(second, State.CANCELLED, range(3))
     third = federation.submit(members=FOUR)
@@ -365,7 +365,7 @@ def test_a_network_without_loss_needs_no_asking_whatever_overtakes_what(seed: in
     """An offer that came before its round, or a short vector before its root, once cost a second each."""
     from protocols.secagg.messages import Ask
 
-    federation = Federation(4, seed, Faults((0.0001, 0.05)), rounds=10)
+    federation = Federation(4, seed, Network((0.0001, 0.05)), rounds=10)
     federation.boot()
     job = federation.submit(members=FOUR)
     assert federation.run_until(job, State.DONE, seconds=10)

@@ -41,13 +41,13 @@ def test_a_root_that_came_before_the_context_vouches_for_no_words(words: int) ->
     def hold_back(to: int, message: Message, payload: Payload | None) -> Sent:
         if sums.world.now < 1 and isinstance(message, Offer | Root):
             after = 1.0 if isinstance(message, Offer) else 1.5
-            sums.world.at(after, lambda: sums.world._deliver(liar, sums.nodes[to], message, None))
+            sums.world.at(after, lambda: sums.world.deliver(liar, sums.nodes[to], message, None))
             return []
         return [(message, payload)]
 
     lie(sums, 0, hold_back)
-    sums.world.at(0.1, lambda: sums.world._deliver(liar, victim, root, None))
-    sums.world.at(0.2, lambda: sums.world._deliver(liar, victim, segment, np.zeros(words * 8, np.uint8)))
+    sums.world.at(0.1, lambda: sums.world.deliver(liar, victim, root, None))
+    sums.world.at(0.2, lambda: sums.world.deliver(liar, victim, segment, np.zeros(words * 8, np.uint8)))
     sums.world.boot(*sums.nodes)
     sums.run(60)
     assert not any(isinstance(e, Retried) and "garbage" in e.reason for _, _, e in sums.world.observed)
@@ -63,7 +63,7 @@ def test_early_roots_are_judged_when_the_last_offer_comes_and_cost_no_time() -> 
 
     def slow_offer(to: int, message: Message, payload: Payload | None) -> Sent:
         if to == 1 and isinstance(message, Offer):
-            sums.world.at(sums.world.now + 0.3, lambda: sums.world._deliver(late, sums.nodes[1], message, None))
+            sums.world.at(sums.world.now + 0.3, lambda: sums.world.deliver(late, sums.nodes[1], message, None))
             return []
         return [(message, payload)]
 

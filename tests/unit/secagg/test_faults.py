@@ -18,7 +18,7 @@ from protocols.secagg.effects import Certified, Entered, Paused, Resumed, RoundD
 from protocols.secagg.messages import Ask, Offer, Root, Segment, Sum, SumWords, Vote
 from protocols.secagg.round import ATTEMPT_JUMP_MAX, Round
 from protocols.secagg.signing import signed_frame
-from simulations.world import Faults
+from simulations.network import Network
 from tests.kit import JOB, Sums, as_vector, identities
 
 LONG = 40_000
@@ -204,7 +204,7 @@ def test_replay_old_messages_of_another_round_or_job_are_refused() -> None:
 @pytest.mark.parametrize("length", [10, LONG])
 def test_replay_same_round_everything_twice_is_idempotent(length: int) -> None:
     """S19."""
-    once, twice = Sums(4, length), Sums(4, length, faults=Faults(duplicate=1.0))
+    once, twice = Sums(4, length), Sums(4, length, network=Network(duplicate=1.0))
     assert once.run(60) and twice.run(60)
     twice.assert_exact()
     assert not twice.evidence()
@@ -231,7 +231,7 @@ def test_reflection_of_ones_own_messages_changes_nothing() -> None:
     sums = Sums(3, 10, start=False)
 
     def reflect(sender: NodeId, to: NodeId, message: Message, payload: Payload | None):  # type: ignore[no-untyped-def]
-        sums.world._deliver(to, sender, message, payload)
+        sums.world.deliver(to, sender, message, payload)
         return [(message, payload)]
 
     sums.world.tamper = reflect
@@ -248,7 +248,7 @@ def test_a_message_for_one_member_replayed_to_another_is_harmless() -> None:
     def copy_to_all(sender: NodeId, to: NodeId, message: Message, payload: Payload | None):  # type: ignore[no-untyped-def]
         for node in sums.nodes:
             if node not in (sender, to):
-                sums.world._deliver(sender, node, message, payload)
+                sums.world.deliver(sender, node, message, payload)
         return [(message, payload)]
 
     sums.world.tamper = copy_to_all
@@ -358,9 +358,8 @@ def test_partition_heal_a_minority_certifies_nothing_and_all_agree_afterwards(se
     """S16."""
     sums = Sums(5, 30, seed=seed, start=False)
     left, right = sums.nodes[:3], sums.nodes[3:]
-    cut = {frozenset((a, b)) for a in left for b in right}
     sums.world.boot(*sums.nodes)
-    sums.world.at(0.01 * seed, lambda: sums.world.cut.update(cut))
+    sums.world.at(0.01 * seed, lambda: sums.world.network.partition(left, right))
     sums.world.run(seconds=200)
     crossed = any(isinstance(m, Vote) and t < 0.01 * seed for t, _, _, m in sums.world.sent)
     assert crossed or not sums.sums(), "neither side has t members"
@@ -419,7 +418,7 @@ def test_bulk_is_expected_only_in_the_size_and_place_it_can_be_used() -> None:
 
 def test_same_seed_same_run() -> None:
     def trace(seed: int) -> list[str]:
-        sums = Sums(4, 30, seed, Faults(loss=0.1, duplicate=0.1))
+        sums = Sums(4, 30, seed, Network(loss=0.1, duplicate=0.1))
         assert sums.run(600)
         return [f"{t:.9f} {s} {to} {type(m).__name__}" for t, s, to, m in sums.world.sent]
 

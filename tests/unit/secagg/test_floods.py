@@ -157,7 +157,7 @@ def test_wrong_words_are_charged_to_whoever_sent_them_and_keep_nothing_out() -> 
         if isinstance(message, Segment) and sender == author and to == victim and payload is not None:
             spoiled = payload.copy()
             spoiled[0] ^= 1
-            sums.world._deliver(sums.nodes[2], victim, message, spoiled)
+            sums.world.deliver(sums.nodes[2], victim, message, spoiled)
         return [(message, payload)]
 
     sums.world.tamper = spoil  # type: ignore[assignment]

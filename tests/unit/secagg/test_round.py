@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulations.world import Faults
+from simulations.network import Network
 from tests.kit import Sums
 
 LONG = 40_000
@@ -46,7 +46,7 @@ def test_three_holders_guard_against_two_colluders() -> None:
 @pytest.mark.parametrize("length", [20, LONG])
 def test_loss_repetition_and_reordering_change_nothing(seed: int, length: int) -> None:
     """S19."""
-    sums = Sums(3 + seed % 4, length, seed, Faults(latency_s=(0.001, 1.5), loss=0.15, duplicate=0.2))
+    sums = Sums(3 + seed % 4, length, seed, Network(latency_s=(0.001, 1.5), loss=0.15, duplicate=0.2))
     assert sums.run(3600)
     sums.assert_exact()
     assert not sums.evidence()
