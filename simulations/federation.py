@@ -21,6 +21,7 @@ from protocols.membership.store import open_store
 from protocols.node import ForJob
 from protocols.records.events import Publish
 from protocols.records.record import Record
+from simulations.adversaries.adversary import Adversary, MakeBehaviour
 from simulations.hub import Hub, Policy, Worker
 from simulations.world import World
 
@@ -64,6 +65,8 @@ class Federation:
         self.nodes: list[NodeId] = [identity.node for identity in self.identities]
         self.names = list(names) or [f"h{k}" for k in range(n)]
         self.policies: list[Policy] = list(policies) or [join_all] * n
+        self.corrupt: dict[int, MakeBehaviour] = {}
+        """Hubs that are adversaries from their next start on."""
         steward = (Steward(self.nodes[0], self.names[0].upper()),)
         self.charter = found(self.identities[0], Charter("simulated", steward, 1, min_cohort, 1))
         self._store, self._roster = open_store(self.charter, KINDS)
@@ -89,10 +92,14 @@ class Federation:
 
     def _make(self, i: int, disk: list[object]) -> tuple[Core, Callable[[float], Sequence[Effect]]]:
         life = self.world.hosts[self.nodes[i]].life
-        hub = Hub(
-            self.identities[i], self.charter, self.world.draw(f"{i}/{life}"), self.workers[i], self.policies[i], disk
-        )
-        return hub, hub.start
+        draw = self.world.draw(f"{i}/{life}")
+        hub = Hub(self.identities[i], self.charter, draw, self.workers[i], self.policies[i], disk)
+        if i not in self.corrupt:
+            return hub, hub.start
+        behaviour = self.corrupt[i]()
+        behaviour.begin(hub, self.identities[i], self.world.draw(f"adversary {i}/{life}"))
+        adversary = Adversary(hub, behaviour)
+        return adversary, adversary.start
 
     # -- acting ---------------------------------------------------------------------------------------------------
 
@@ -144,9 +151,14 @@ class Federation:
     def hub(self, i: int) -> Hub:
         """Hub i, which must be running."""
         core = self.world.hosts[self.nodes[i]].core
-        if not isinstance(core, Hub):
+        hub = core.hub if isinstance(core, Adversary) else core
+        if not isinstance(hub, Hub):
             raise LookupError(f"hub {i} is down")
-        return core
+        return hub
+
+    def honest(self, node: NodeId) -> bool:
+        """Whether a node follows the protocol."""
+        return self.nodes.index(node) not in self.corrupt
 
     def job(self, i: int, job: bytes) -> Job:
         """A job as hub i sees it."""
