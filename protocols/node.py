@@ -136,7 +136,7 @@ class Node:
         effects: list[Effect] = []
         for held in self.store.find(JOB):
             effects += self._open(held, now)
-        return effects
+        return effects + self._tell_each(Settled(), now)
 
     def handle(self, event: Event, now: float) -> Sequence[Effect]:
         """Take one event. Raises `LocalError` only."""

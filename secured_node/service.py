@@ -209,7 +209,7 @@ class Service:
         """Who has to do something before the job goes on: in a collection, data managers who have yet to answer."""
         if job.state in ENDED:
             return []
-        asked = [n for n, d in sorted(job.decisions.items()) if d.decision.answer is Answer.ASK]
+        asked = [n for n, d in sorted(job.decisions.items()) if d.decision.answer in (Answer.ASK, Answer.WAIT)]
         return [*job.waiting_for()] or (asked if job.body is None else [])
 
     def _asked_here(self, job: Job) -> bool:

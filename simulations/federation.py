@@ -23,7 +23,7 @@ from protocols.records.events import Publish
 from protocols.records.record import Record
 from simulations.adversaries.adversary import Adversary, MakeBehaviour
 from simulations.hub import Hub, Policy, Worker
-from simulations.world import World
+from simulations.world import Host, World
 
 MIN_COHORT: Final = 3
 RUN_S: Final = 24 * 3600.0
@@ -60,13 +60,17 @@ class Federation:
         introduced: whether each hub knows all members from the start, or only the founder and itself.
         """
         n = len(workers)
-        self.world, self.workers = world, list(workers)
+        self.world, self.workers, self.min_cohort = world, list(workers), min_cohort
         self.identities = list(keys) or identities(world.seed, n)
         self.nodes: list[NodeId] = [identity.node for identity in self.identities]
+        self.places = {node: i for i, node in enumerate(self.nodes)}
         self.names = list(names) or [f"h{k}" for k in range(n)]
         self.policies: list[Policy] = list(policies) or [join_all] * n
         self.corrupt: dict[int, MakeBehaviour] = {}
         """Hubs that are adversaries from their next start on."""
+        self._honest_inputs: dict[int, bool] = {}
+        self.unsound: set[NodeId] = set()
+        """Nodes that follow the protocol but lost what they had made durable."""
         steward = (Steward(self.nodes[0], self.names[0].upper()),)
         self.charter = found(self.identities[0], Charter("simulated", steward, 1, min_cohort, 1))
         self._store, self._roster = open_store(self.charter, KINDS)
@@ -97,6 +101,7 @@ class Federation:
         if i not in self.corrupt:
             return hub, hub.start
         behaviour = self.corrupt[i]()
+        self._honest_inputs[i] = behaviour.honest_input
         behaviour.begin(hub, self.identities[i], self.world.draw(f"adversary {i}/{life}"))
         adversary = Adversary(hub, behaviour)
         return adversary, adversary.start
@@ -112,6 +117,7 @@ class Federation:
         i = len(self.nodes)
         self.identities.append(identities(self.world.seed + 1_000_003 * i, 1)[0])
         self.nodes.append(self.identities[i].node)
+        self.places[self.nodes[i]] = i
         self.names.append(name)
         self.workers.append(worker)
         self.policies.append(policy)
@@ -150,15 +156,22 @@ class Federation:
 
     def hub(self, i: int) -> Hub:
         """Hub i, which must be running."""
-        core = self.world.hosts[self.nodes[i]].core
-        hub = core.hub if isinstance(core, Adversary) else core
+        return self.hub_of(self.world.hosts[self.nodes[i]])
+
+    def hub_of(self, host: Host) -> Hub:
+        """The hub on a host, which must be running; of an adversary, the one inside."""
+        hub = host.core.hub if isinstance(host.core, Adversary) else host.core
         if not isinstance(hub, Hub):
-            raise LookupError(f"hub {i} is down")
+            raise LookupError(f"{host.node} is down")
         return hub
+
+    def honest_input(self, node: NodeId) -> bool:
+        """Whether a node's vectors are those that its worker made, whatever else it does."""
+        return self.honest(node) or self._honest_inputs.get(self.places[node], False)
 
     def honest(self, node: NodeId) -> bool:
         """Whether a node follows the protocol."""
-        return self.nodes.index(node) not in self.corrupt
+        return node not in self.unsound and self.places[node] not in self.corrupt
 
     def job(self, i: int, job: bytes) -> Job:
         """A job as hub i sees it."""

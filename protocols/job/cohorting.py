@@ -46,7 +46,9 @@ def close(
     able = together(spec, joined, groups, min_cohort)
     if len(able) < spec.min_nodes or (len(able) < spec.max_nodes and not time_up):
         if not time_up:
-            return Closing(waits=tuple(n for n, d in sorted(decisions.items()) if d.decision.answer is Answer.ASK))
+            return Closing(
+                waits=tuple(n for n, d in sorted(decisions.items()) if d.decision.answer in (Answer.ASK, Answer.WAIT))
+            )
         return Closing(failure=f"{len(able)} hubs can take part together, {spec.min_nodes} must; {len(joined)} joined")
     return _safe(spec, Closing(_body(able, decisions)))
 

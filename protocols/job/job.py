@@ -111,7 +111,6 @@ class Job:
         self._closes_at = opened_at + spec.collect_s
         self._records = Collection(opened_at)
         self._sequence = 0
-        self._wish: Decide | None = None
         self._closed = False
         self._said_group = False
         self._told = self._restored.ended is not None
@@ -242,15 +241,11 @@ class Job:
         standing = site.groups.standing(self._me, data) if data else Standing.FREE
         answer, reason = event.answer, event.reason
         against = objection(self.spec, self._me, site.groups, site.min_cohort)
-        self._wish = None
         if answer is Answer.JOIN and against is not None:
             answer, reason = Answer.REFUSE, against.reason
         elif answer is Answer.JOIN and standing is Standing.FREE and self._elsewhere():
-            self._wish = event
-            answer, reason = (
-                Answer.ASK,
-                f"this hub is about to form a group for {data!r} in another job; it waits for that",
-            )
+            answer = Answer.WAIT
+            reason = f"this hub is about to form a group for {data!r} in another job; it waits for that"
         decision = Decision(answer, reason[:TEXT_CHARS_MAX], standing)
         return [self._say(DECISION, decision, self._sequence + 1)]
 
@@ -260,8 +255,10 @@ class Job:
         return pledged not in (None, self.job)
 
     def _decide_again(self) -> list[Effect]:
-        """What this answer waited for may be settled."""
-        return self._decide(self._wish) if self._wish is not None and not self._elsewhere() else []
+        """What this answer waited for may be settled. That it waits is in its own record, and outlives a restart."""
+        mine = self._records.decisions.get(self._me)
+        waits = mine is not None and mine.decision.answer is Answer.WAIT
+        return self._decide(Decide(Answer.JOIN)) if waits and not self._elsewhere() else []
 
     def _say(self, kind: str, body: Message, sequence: int = 1, subject: str | None = None) -> Say:
         site = self._site

@@ -75,17 +75,18 @@ class JobSpec(Message, frozen=True):
 
 
 class Answer(StrEnum):
-    """What a hub says to a job."""
+    """What a hub says to a job. ask: a person decides; wait: it would join once another job is settled."""
 
     JOIN = "join"
     ASK = "ask"
+    WAIT = "wait"
     REFUSE = "refuse"
 
 
 class Decision(Message, frozen=True):
     """Body of a `decision` record. A later one takes an earlier one's place until the cohort names it.
 
-    answer: join, refuse, or ask: the data manager has yet to say. reason: in words, where it is not join. standing: how
+    answer: see there. reason: in words, where it is not join. standing: how
     the hub stands towards the data set (`groups`); free hubs of a cohort become one group by joining it.
     """
 

@@ -7,6 +7,7 @@ an object to collude. It has no power over the network or over other nodes: what
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
 
 import msgspec
 
@@ -20,7 +21,12 @@ Signed = Offer | Root | Sum | Vote
 
 
 class Behaviour:
-    """What an adversary does. This one is honest: a kind of adversary overrides what it needs."""
+    """What an adversary does. This one is honest: a kind of adversary overrides what it needs.
+
+    honest_input: whether the vector that it puts in is the one that its worker made, so that sums can be checked.
+    """
+
+    honest_input: ClassVar[bool] = False
 
     def begin(self, hub: Hub, identity: Identity, draw: Draw) -> None:
         """The hub starts, or starts again. draw: random bytes of the seed."""

@@ -233,6 +233,30 @@ def test_an_answer_that_waited_for_another_job_is_given_when_that_ends() -> None
     assert federation.run_until(two, State.DONE)
 
 
+@pytest.mark.parametrize("settled_meanwhile", [True, False])
+def test_an_answer_that_waits_for_another_job_outlives_a_restart(settled_meanwhile: bool) -> None:
+    """GR6. Seed 15 of the trial "faults": that it waited was known in memory alone, and nobody was ever answered."""
+    federation = Federation(5)
+    federation.policies[3] = lambda job: Decide(Answer.ASK) if job.author == federation.nodes[3] else join_all(job)
+    federation.boot()
+    one = federation.submit(3, members=FOUR, collect_s=3000.0)
+    federation.world.run(seconds=5)
+    two = federation.submit(4, members=FOUR, collect_s=3000.0)
+    federation.world.run(seconds=5)
+    assert federation.job(0, two).decisions[federation.nodes[0]].decision.answer is Answer.WAIT
+    cancel = signed(federation, 3, CANCEL, one.hex(), Cancel("another time"))
+    federation.world.crash(federation.nodes[0])
+    if not settled_meanwhile:
+        federation.world.boot(federation.nodes[0])
+        federation.world.run(seconds=5)
+        assert federation.job(0, two).decisions[federation.nodes[0]].decision.answer is Answer.WAIT
+    feed(federation, 3, cancel)
+    if settled_meanwhile:
+        federation.world.run(seconds=5)
+        federation.world.boot(federation.nodes[0])
+    assert federation.run_until(two, State.DONE)
+
+
 def test_a_group_that_a_member_tore_is_told_and_left_by_all() -> None:
     """GR7. Member 3 joins as free and signs another group: the others waited for its signature for ever."""
     federation = Federation(4)

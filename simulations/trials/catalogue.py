@@ -1,0 +1,10 @@
+"""All trials, by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from simulations.trials import faults, groups
+from simulations.trials.trial import Trial
+
+TRIALS: Final[dict[str, Trial]] = {trial.name: trial for trial in (*faults.TRIALS, *groups.TRIALS)}
