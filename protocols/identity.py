@@ -73,12 +73,19 @@ def public_key_bytes(node: NodeId) -> bytes:
     return key
 
 
-def verify(node: NodeId, signature: bytes, frame: bytes) -> None:
-    """Check that `node` signed `frame` (see `digest.frame`). Raises `PeerError` if it did not."""
+def fits(node: NodeId, signature: bytes, frame: bytes) -> bool:
+    """Whether `node` signed `frame`: a pure function, whose results a simulator may remember. Raises `PeerError`."""
     try:
         _key_of(node).verify(signature, frame)
     except InvalidSignature:
-        raise PeerError("bad_signature", f"the signature is not by {node}") from None
+        return False
+    return True
+
+
+def verify(node: NodeId, signature: bytes, frame: bytes) -> None:
+    """Check that `node` signed `frame` (see `digest.frame`). Raises `PeerError` if it did not."""
+    if not fits(node, signature, frame):
+        raise PeerError("bad_signature", f"the signature is not by {node}")
 
 
 class Identity:

@@ -17,6 +17,7 @@ from typing import Final
 
 from protocols.core import Effect, Persist
 from protocols.identity import NodeId
+from protocols.secagg.effects import Signed
 from simulations.federation import Federation
 
 CLOCK_OFFSET_S: Final = 1e6
@@ -24,13 +25,13 @@ CLOCK_DRIFT: Final = 0.01
 DOWN_S: Final = (0.1, 300.0)
 """How long a crashed node stays down: from a restart by its service manager to a long reboot."""
 
-KINDS: Final = ("crash", "crash_fact", "partition", "one_way", "clog", "slow", "storm", "full_disk")
+KINDS: Final = ("crash", "crash_fact", "crash_vote", "partition", "one_way", "clog", "slow", "storm", "full_disk")
 
 
 class Nemesis:
     """Strikes every so often until `until_s`, then mends everything.
 
-    happened: what it did, for a timeline. over: whether it is done.
+    happened: time, number of the strike, node, what it did. over: whether it is done.
     """
 
     def __init__(
@@ -42,12 +43,17 @@ class Nemesis:
         every_s: float,
         kinds: Sequence[str] = KINDS,
         clocks: bool = True,
+        skip: frozenset[int] = frozenset(),
     ) -> None:
-        """every_s: mean time between two strikes."""
-        self.happened: list[tuple[float, str, str]] = []
+        """every_s: mean time between two strikes. skip: numbers of strikes to leave out, to find those that matter."""
+        self.strikes = 0
+        self._skip = skip
+        self.happened: list[tuple[float, int, str, str]] = []
         self.over = False
         self._federation, self._world = federation, federation.world
+        self._seed, self._number = seed, 0
         self._chance = random.Random(f"nemesis {seed}")  # noqa: S311 - of the seed
+        self._times = random.Random(f"times {seed}")  # noqa: S311 - of the seed
         self._until_s, self._every_s, self._kinds = until_s, every_s, tuple(kinds)
         self._calm = dataclasses.replace(self._world.network)
         if clocks:
@@ -77,17 +83,22 @@ class Nemesis:
         self._tell("", "all is mended")
 
     def _later(self, action: Callable[[], None]) -> None:
-        at = self._world.now + self._chance.expovariate(1 / self._every_s)
+        at = self._world.now + self._times.expovariate(1 / self._every_s)
         if at < self._until_s:
             self._world.at(at, action)
 
     def _strike(self) -> None:
-        kind = self._chance.choice(self._kinds)
-        getattr(self, f"_{kind}")()
+        number, self.strikes = self.strikes, self.strikes + 1
+        # Each strike has randomness of its own, so that leaving one out does not change the others.
         self._later(self._strike)
+        self._chance = random.Random(f"strike {self._seed} {number}")  # noqa: S311 - of the seed
+        kind = self._chance.choice(self._kinds)
+        if number not in self._skip:
+            self._number = number
+            getattr(self, f"_{kind}")()
 
     def _tell(self, node: str, text: str) -> None:
-        self.happened.append((self._world.now, node, text))
+        self.happened.append((self._world.now, self._number, node, text))
 
     def _victim(self) -> NodeId:
         return self._chance.choice(self._federation.nodes)
@@ -118,9 +129,12 @@ class Nemesis:
         node, chance = self._victim(), self._chance
         host = self._world.hosts[node]
 
+        number = self._number
+
         def strikes(effect: Effect) -> bool:
             if chance.random() >= (0.5 if isinstance(effect, Persist) else 0.01):
                 return False
+            self._number = number
             self._tell(self._name(node), f"died at a {type(getattr(effect, 'fact', effect)).__name__}")
             self._restart_later(node)
             return True
@@ -130,6 +144,20 @@ class Nemesis:
         else:
             host.crash_after = strikes
 
+    def _crash_vote(self) -> None:
+        """Die just after a vote became durable: what it rests on must be, too."""
+        node, number = self._victim(), self._number
+
+        def strikes(effect: Effect) -> bool:
+            if not (isinstance(effect, Persist) and isinstance(effect.fact, Signed)):
+                return False
+            self._number = number
+            self._tell(self._name(node), "died having voted")
+            self._restart_later(node)
+            return True
+
+        self._world.hosts[node].crash_after = strikes
+
     def _partition(self, *, one_way: bool = False) -> None:
         nodes = list(self._federation.nodes)
         self._chance.shuffle(nodes)
@@ -137,7 +165,7 @@ class Nemesis:
         self._world.network.partition(nodes[:split], nodes[split:], one_way=one_way)
         words = "one way" if one_way else "cut off"
         self._tell("", f"{words}: {', '.join(sorted(map(self._name, nodes[:split])))}")
-        self._later(self._heal)
+        self._world.at(self._world.now + self._chance.expovariate(1 / self._every_s), self._heal)
 
     def _one_way(self) -> None:
         self._partition(one_way=True)

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from simulations.nemesis import KINDS
-from simulations.trace import Trace
-from simulations.trials.stage import Stage
+from simulations.trials.stage import Setting, Stage
 from simulations.trials.trial import Trial
 
 
-def play(kinds: Sequence[str], seed: int, trace: Trace) -> Stage:
+def play(kinds: Sequence[str], setting: Setting) -> Stage:
     """One job of all hubs while faults of these kinds strike."""
-    stage = Stage(seed, 3 + seed % 5, trace)
+    stage = Stage(setting, 3 + setting.seed % 5)
     every_s = stage.chance.choice([1.0, 4.0, 20.0, 100.0])
     stage.faults(until_s=stage.chance.choice([60.0, 900.0]), every_s=every_s, kinds=kinds)
     stage.federation.boot()
@@ -25,9 +24,9 @@ def play(kinds: Sequence[str], seed: int, trace: Trace) -> Stage:
     return stage
 
 
-def backup(seed: int, trace: Trace) -> Stage:
+def backup(setting: Setting) -> Stage:
     """A node's old backup is brought back: it may contradict itself, and nobody else comes to harm."""
-    stage = Stage(seed, 4 + seed % 4, trace)
+    stage = Stage(setting, 4 + setting.seed % 4)
     nemesis = stage.faults(kinds=("crash",), every_s=20.0)
     node = stage.chance.choice(stage.federation.nodes)
     nemesis.old_backup(node, stage.chance.uniform(0, 30), stage.chance.uniform(0.1, 60))
@@ -46,6 +45,11 @@ TRIALS: Final = (
             functools.partial(play, (kind,)),
         )
         for kind in KINDS
+    ),
+    Trial(
+        "votes-and-storms",
+        "nodes die having voted, before others heard enough, on a network that loses much",
+        functools.partial(play, ("crash_vote", "crash_vote", "storm")),
     ),
     Trial("old-backup", "a node's old backup is brought back in the middle of a job", backup),
 )

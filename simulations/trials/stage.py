@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from protocols.identity import NodeId
@@ -26,6 +27,15 @@ LONG: Final = 40_000
 """Words of a vector of which each member holds its own segments only; below, everybody adds up everything."""
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a trial is played with. trace: takes note of what happens. skip: strikes of the nemesis to leave out."""
+
+    seed: int
+    trace: Trace = field(default_factory=Trace)
+    skip: frozenset[int] = frozenset()
+
+
 class Stage:
     """One seed's federation.
 
@@ -34,20 +44,20 @@ class Stage:
 
     def __init__(
         self,
-        seed: int,
+        setting: Setting,
         n: int,
-        trace: Trace | None = None,
         *,
         length: int | None = None,
         rounds: int | None = None,
         network: Network | None = None,
         introduced: bool = True,
     ) -> None:
-        self.seed = seed
+        self.setting = setting
+        self.seed = seed = setting.seed
         self.chance = random.Random(f"stage {seed}")  # noqa: S311 - of the seed
         chance = self.chance
         network = network or Network((0.001, chance.choice([0.02, 0.2, 1.0])), chance.choice([0.0, 0.0, 0.05]), 0.02)
-        self.world = World(seed, network, trace=trace or Trace(), batch=chance.random() < 0.5, record=False)
+        self.world = World(seed, network, trace=setting.trace, batch=chance.random() < 0.5, record=False)
         self.length = length or chance.choice([1, 7, 60, 60, LONG])
         self.rounds = rounds or chance.choice([1, 2, 3, 6])
         slow = chance.choice([0.02, 2.0, 20.0])
@@ -64,7 +74,8 @@ class Stage:
 
     def faults(self, until_s: float = 900.0, every_s: float = 60.0, kinds: Sequence[str] = KINDS) -> Nemesis:
         """Let faults strike until a time."""
-        self.nemesis = Nemesis(self.federation, self.seed, until_s=until_s, every_s=every_s, kinds=kinds)
+        skip = self.setting.skip
+        self.nemesis = Nemesis(self.federation, self.seed, until_s=until_s, every_s=every_s, kinds=kinds, skip=skip)
         self.nemesis.begin()
         return self.nemesis
 

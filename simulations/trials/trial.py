@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from simulations.trace import Trace
-from simulations.trials.stage import Stage
+from simulations.trials.stage import Setting, Stage
 
-Play = Callable[[int, Trace], Stage]
+Play = Callable[[Setting], Stage]
 """Plays a seed to its end. Raises `ViolationError` if a rule was broken."""
 
 
