@@ -255,6 +255,7 @@ class World:
             if not heap:
                 return until is None
             if heap[0][0] > end:
+                self.now = end
                 return False
             self.step()
         raise RuntimeError(f"seed {self.seed}: more than {events} events")

@@ -24,18 +24,19 @@ class Buckets:
     def __init__(self) -> None:
         self._held: Final[list[dict[bytes, Held]]] = [{} for _ in range(BUCKETS)]
         self._digests: Final[list[bytes | None]] = [_EMPTY] * BUCKETS
+        self._all: bytes | None = None
 
     def add(self, held: Held) -> None:
         """Put a record into its bucket."""
         number = held.key_digest[0]
         self._held[number][held.digest] = held
-        self._digests[number] = None
+        self._digests[number] = self._all = None
 
     def remove(self, held: Held) -> None:
         """Take a record out of its bucket."""
         number = held.key_digest[0]
         del self._held[number][held.digest]
-        self._digests[number] = None
+        self._digests[number] = self._all = None
 
     def digest(self, number: int) -> bytes:
         """The digest of one bucket."""
@@ -47,7 +48,9 @@ class Buckets:
 
     def digests(self) -> bytes:
         """The digests of all buckets, one after the other: 8,192 bytes."""
-        return b"".join(map(self.digest, range(BUCKETS)))
+        if self._all is None:
+            self._all = b"".join(map(self.digest, range(BUCKETS)))
+        return self._all
 
     def listing(self, number: int) -> list[Held]:
         """The records of one bucket, those of low rank first."""

@@ -179,6 +179,8 @@ class Exchange:
 
     def _list(self, sender: NodeId, summary: Summary, talk: _Talk, now: float) -> Sequence[Effect]:
         theirs = summary.buckets
+        if theirs == self._store.buckets.digests():
+            return ()
         entries: list[Entry] = []
         following: int | None = None
         for number in range(summary.start, BUCKETS):
@@ -259,12 +261,14 @@ class Exchange:
         return [*effects, *self._go_on(sender, talk)] if pulled else effects
 
     def _add(self, record: Record, now: float) -> Added:
-        author = record.author
+        author, digest = record.author, self._store.digest_of(record)
+        if digest in self._store:
+            return Added(Outcome.KNOWN, digest)
         superseding = self._supersedes_one(record)
         allowance = self._supersedes.get(author)
         if superseding and allowance is not None and allowance.left(now) < 1:
             code, detail = "too_often", f"{author} supersedes its records too often"
-            return Added(Outcome.REFUSED, self._store.digest_of(record), code=code, detail=detail)
+            return Added(Outcome.REFUSED, digest, code=code, detail=detail)
         added = self._store.add(record)
         if added.outcome is Outcome.REFUSED and added.code not in FOR_NOW:
             self._remember(added.digest)
