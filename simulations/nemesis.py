@@ -49,6 +49,7 @@ class Nemesis:
         self.strikes = 0
         self._skip = skip
         self.happened: list[tuple[float, int, str, str]] = []
+        self.tell: Callable[[float, str, str], None] | None = None
         self.over = False
         self._federation, self._world = federation, federation.world
         self._seed, self._number = seed, 0
@@ -99,6 +100,8 @@ class Nemesis:
 
     def _tell(self, node: str, text: str) -> None:
         self.happened.append((self._world.now, self._number, node, text))
+        if self.tell is not None:
+            self.tell(self._world.now, node, f"#{self._number}: {text}")
 
     def _victim(self) -> NodeId:
         return self._chance.choice(self._federation.nodes)

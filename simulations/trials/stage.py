@@ -18,6 +18,7 @@ from simulations.nemesis import KINDS, Nemesis
 from simulations.network import Network
 from simulations.trace import Trace
 from simulations.trials.numbers import Numbers
+from simulations.trials.telling import Tell, Telling
 from simulations.world import World
 
 COLLECT_S: Final = 7200.0
@@ -29,11 +30,15 @@ LONG: Final = 40_000
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a trial is played with. trace: takes note of what happens. skip: strikes of the nemesis to leave out."""
+    """What a trial is played with. trace: takes note of events. skip: strikes of the nemesis to leave out.
+
+    tell: is told what happens, in words.
+    """
 
     seed: int
     trace: Trace = field(default_factory=Trace)
     skip: frozenset[int] = frozenset()
+    tell: Tell | None = None
 
 
 class Stage:
@@ -63,6 +68,8 @@ class Stage:
         slow = chance.choice([0.02, 2.0, 20.0])
         workers = [Numbers(seed, k, self.length, self.rounds, chance.uniform(0, slow)) for k in range(n)]
         self.federation = Federation(self.world, workers, introduced=introduced)
+        if setting.tell is not None:
+            Telling(self.federation, setting.tell)
         self.watch = Watch(self.federation)
         self.nemesis: Nemesis | None = None
         self.jobs: dict[bytes, tuple[int, ...]] = {}
@@ -76,6 +83,7 @@ class Stage:
         """Let faults strike until a time."""
         skip = self.setting.skip
         self.nemesis = Nemesis(self.federation, self.seed, until_s=until_s, every_s=every_s, kinds=kinds, skip=skip)
+        self.nemesis.tell = self.setting.tell
         self.nemesis.begin()
         return self.nemesis
 

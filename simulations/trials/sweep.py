@@ -16,6 +16,7 @@ from simulations.checkers.violation import ViolationError
 from simulations.trace import Trace
 from simulations.trials.catalogue import TRIALS
 from simulations.trials.stage import Setting
+from simulations.trials.telling import Tell
 from simulations.verification import remembered
 
 CHUNK: Final = 10
@@ -69,12 +70,14 @@ class Chunk(msgspec.Struct, frozen=True):
     failures: list[FailedSeed]
 
 
-def play_seed(trial: str, seed: int, skip: frozenset[int] = frozenset()) -> tuple[Trace, FailedSeed | None]:
-    """Play one seed; its trace, and how it failed if it did."""
+def play_seed(
+    trial: str, seed: int, skip: frozenset[int] = frozenset(), tell: Tell | None = None
+) -> tuple[Trace, FailedSeed | None]:
+    """Play one seed; its trace, and how it failed if it did. skip, tell: see `Setting`."""
     trace = Trace()
     try:
         with remembered():
-            TRIALS[trial].play(Setting(seed, trace, skip))
+            TRIALS[trial].play(Setting(seed, trace, skip, tell))
     except ViolationError as error:
         return trace, FailedSeed(seed, error.rule, error.detail)
     except Exception as error:  # noqa: BLE001 - whatever goes wrong in a run is what it is there to find
