@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from protocols.encoding import Block, Layout
+from protocols.encoding import Block, Layout, WordBits
 from secured_node.tasks.base import Sums, Values
 from secured_node.tasks.glm_terms import Design
-from secured_node.tasks.units import Unit, count_block, real_block
+from secured_node.tasks.units import WORD_BITS, Unit, count_block, real_block
 
 SPREAD_MIN_UNITS = 1 << 10
 """A term's sum of squares about its mean must be this many units of last place a member, else it counts as constant.
@@ -32,13 +32,13 @@ class Spread:
     deviation: float
 
 
-def moment_blocks(terms: int, rows_max: int, members: int) -> tuple[Block, ...]:
+def moment_blocks(terms: int, rows_max: int, members: int, bits: WordBits = WORD_BITS) -> tuple[Block, ...]:
     """``rows`` (complete, left out), ``sums`` and ``squares`` of so many terms."""
     return (
         count_block("rows", 2, rows_max),
         # + 1: a number at the end of its range may be rounded to just beyond 1.
-        real_block("sums", terms, rows_max + 1.0, members),
-        real_block("squares", terms, rows_max + 1.0, members),
+        real_block("sums", terms, rows_max + 1.0, members, bits=bits),
+        real_block("squares", terms, rows_max + 1.0, members, bits=bits),
     )
 
 
