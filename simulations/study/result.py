@@ -1,8 +1,8 @@
 """What a study found: plain, frozen, typed values that go to JSON and back, and to data frames (`frames`).
 
-Times with the ending `_s` are virtual seconds since a repetition's world began, `wall_s` alone is real time. A value
-that cannot be had (the area under the curve on rows of one class, say) is None, never NaN: JSON has no NaN. Nothing
-here is a row of anybody's data: scores, estimates, counts, times, and texts that the software wrote.
+Times with the ending `_s` are virtual seconds since the job was proposed; `wall_s` alone is real time. A value that
+cannot be had (the area under the curve on rows of one class, say) is None, never NaN: JSON has no NaN. Nothing here is
+a row of anybody's data: scores, estimates, counts, times, and texts that the software wrote.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class _Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Score(_Value, frozen=True, kw_only=True):
     """How well a model does on test rows.
 
-    arm: who made it. hospital: which one, of an ``alone`` model; "" otherwise. tested_on: the hospital whose test rows
+    arm: who made it. hospital: which one, of an ``alone`` model; ``founders``, of a ``federated`` model that was made
+    before others joined; "" otherwise. tested_on: the hospital whose test rows
     these are, or `EVERYWHERE`. metric: ``auc``, ``log_loss``, ``brier``, ``accuracy``, ``rmse``, ``r2``,
     ``coefficient_error`` (largest difference to the pooled fit's coefficients, in pooled standard errors). rows: test
     rows. value: None where it is not defined.
