@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -35,7 +35,10 @@ class _Round:
 
 
 class Recorder:
-    """What happened in one world since `begin`. messages: whether one round's messages are kept, too."""
+    """What happened in one world since `begin`. messages: whether one round's messages are kept, too.
+
+    moves: how often a job moved at any hub. on_round: called with the number of each sum that is certified somewhere.
+    """
 
     def __init__(self, federation: Federation, *, messages: bool) -> None:
         self._federation, self._world = federation, federation.world
@@ -46,6 +49,8 @@ class Recorder:
         self.received: Counter[NodeId] = Counter()
         self.reasons: dict[tuple[bytes, NodeId], str] = {}
         self.ended: dict[tuple[bytes, NodeId], str] = {}
+        self.moves = 0
+        self.on_round: Callable[[int], None] = lambda _: None
         self.sequence_round = 0
         self._retried = False
         self._rounds: defaultdict[bytes, dict[int, _Round]] = defaultdict(dict)
@@ -137,6 +142,8 @@ class Recorder:
         seen = self._rounds[certificate.job].get(certificate.round)
         if seen is None:
             return
+        if not seen.certified:
+            self.on_round(certificate.round)
         seen.certified.setdefault(host.node, self.now)
         self._choose(certificate.round, seen)
 
@@ -152,6 +159,7 @@ class Recorder:
             self._sent.pop(number, None)
 
     def _moved(self, host: Host, effect: Moved) -> None:
+        self.moves += 1
         self.reasons[effect.job, host.node] = effect.reason
         if effect.state in ENDED:
             self.ended[effect.job, host.node] = str(effect.state)

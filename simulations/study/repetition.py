@@ -41,8 +41,6 @@ from simulations.world import World
 
 SETTLE_S: Final = 5.0
 """Virtual seconds in which links come up before the job is proposed, and newcomers' records spread."""
-STEP_S: Final = 1.0
-"""Virtual seconds between two looks whether a job is over."""
 FOUNDERS: Final = "founders"
 UNFINISHED: Final = "unfinished"
 
@@ -147,7 +145,7 @@ class OneRun:
     # -- the run --------------------------------------------------------------------------------------------------
 
     def run(self, on_round: Callable[[int], None]) -> Repetition:
-        """All of it. on_round: called with the number of sums so far, now and then."""
+        """All of it. on_round: called with the number of sums after each."""
         federation, world = self.federation, self.world
         for name in federation.names:
             self._line(name)
@@ -175,10 +173,17 @@ class OneRun:
         """Propose the job to all who are members now, and run until it is over or the time limit has come."""
         names, submitter = self.federation.names, self.plan.job.submitter
         job = self.federation.submit(names.index(submitter) if submitter else 0, self._spec())
-        until = self.world.now + self._time_left()
-        while self.world.now < until and not self._over(job):
-            self.world.run(lambda: self._over(job), min(STEP_S, until - self.world.now))
-            on_round(max((len(site.states.get(job, ())) for site in self.sites.values()), default=0))
+        self.recorder.on_round = on_round
+        seen = -1
+
+        def over() -> bool:
+            nonlocal seen
+            if self.recorder.moves == seen:
+                return False
+            seen = self.recorder.moves
+            return self._over(job)
+
+        self.world.run(over, self._time_left())
         return job
 
     def _spec(self) -> JobSpec:
