@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from rich.console import Console
 
 from secured_node.cli.common import table
@@ -56,6 +59,12 @@ def size(count: float | None) -> str:
     return f"{count:.1f} GiB"
 
 
+def _titled(console: Console, title: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
+    """A table under a title of its own width, after an empty line."""
+    console.print(f"\n{title}", style="italic")
+    table(console, "", columns, list(rows))
+
+
 def _head(console: Console, result: StudyResult) -> None:
     network, outcomes = result.network, [r.outcome for r in result.repetitions]
     counted = ", ".join(f"{outcomes.count(o)} {o}" for o in dict.fromkeys(outcomes))
@@ -63,23 +72,27 @@ def _head(console: Console, result: StudyResult) -> None:
     console.print(f"[bold]{result.title}[/bold]  ({result.task}; rows {result.split})")
     console.print(
         f"{len(result.repetitions)} repetitions: {counted}. Network: {network.latency_s * 1e3:g} ms one way, {line}, "
-        f"loss {network.loss:.0%}. Took {result.wall_s:.1f} s.\n"
+        f"loss {network.loss:.0%}. Took {result.wall_s:.1f} s."
     )
 
 
 def _arms(console: Console, result: StudyResult) -> None:
     arms = arms_of(result)
-    metrics = [m for m in METRICS_SHOWN if any(m in found for found in arms.values())]
-    if not metrics:
+    if not result.metric:
         _estimates(console, result)
         return
+    metrics = [m for m in METRICS_SHOWN if any(m in found for found in arms.values())]
     rows = [
         (label(*arm), *(with_interval(found[m].value) if m in found else "" for m in metrics))
         for arm, found in arms.items()
     ]
     interval = f"{result.confidence:.0%} intervals: Student's t over repetitions"
-    title = f"On the test rows of all hospitals ({interval})"
-    table(console, title, ("model", *(m.replace("_", " ") for m in metrics)), rows)
+    _titled(
+        console,
+        f"On the test rows of all hospitals ({interval})",
+        ("model", *(m.replace("_", " ") for m in metrics)),
+        rows,
+    )
 
 
 def _estimates(console: Console, result: StudyResult) -> None:
@@ -90,7 +103,7 @@ def _estimates(console: Console, result: StudyResult) -> None:
     values = {(e.arm, e.hospital, e.term): e.value for e in first}
     found = [[values.get((*arm, term)) for arm in arms] for term in terms]
     rows = [(term, *("-" if v is None else f"{v:.6g}" for v in line)) for term, line in zip(terms, found, strict=True)]
-    table(console, "Estimates (first repetition)", ("column", *(label(*arm) for arm in arms)), rows)
+    _titled(console, "Estimates (first repetition)", ("column", *(label(*arm) for arm in arms)), rows)
 
 
 def _nodes(console: Console, result: StudyResult) -> None:
@@ -103,9 +116,8 @@ def _nodes(console: Console, result: StudyResult) -> None:
         counted = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
         sent, received = totals.get(("sent_bytes", name)), totals.get(("received_bytes", name))
         rows.append((name, first[name].train_rows, first[name].test_rows, size(sent), size(received), counted))
-    console.print()
     columns = ("hospital", "training rows", "test rows", "sent", "received", "its job at the end")
-    table(console, "Hospitals (rows of the first repetition, bytes a repetition)", columns, rows)
+    _titled(console, "Hospitals (rows of the first repetition, bytes a repetition)", columns, rows)
 
 
 def _costs(console: Console, result: StudyResult) -> None:
@@ -115,20 +127,16 @@ def _costs(console: Console, result: StudyResult) -> None:
     if result.target is not None:
         shown.append(("rounds_to_target", f"rounds to {result.metric} {result.target:g}"))
     rows = [(text, with_interval(totals[name])) for name, text in shown if name in totals]
-    console.print()
-    table(console, "A repetition", ("figure", "mean"), rows)
+    _titled(console, "A repetition", ("figure", "mean"), rows)
 
 
 def _troubles(console: Console, result: StudyResult) -> None:
     failures = dict.fromkeys((f.node, f.round, f.error) for r in result.repetitions for f in r.failures)
     if failures:
-        console.print()
-        table(console, "The task failed", ("hospital", "round", "error"), list(failures))
+        _titled(console, "The task failed", ("hospital", "round", "error"), list(failures))
     reasons = dict.fromkeys((r.outcome, r.reason or r.problem) for r in result.repetitions if r.reason or r.problem)
     if reasons:
-        console.print()
-        table(console, "Jobs without an answer", ("outcome", "reason"), list(reasons))
+        _titled(console, "Jobs without an answer", ("outcome", "reason"), list(reasons))
     alone = dict.fromkeys((m.node, m.text) for r in result.repetitions for m in r.moments if m.kind == "alone")
     if alone:
-        console.print()
-        table(console, "Without a model of their own (in some repetition)", ("hospital", "why"), list(alone))
+        _titled(console, "Without a model of their own (in some repetition)", ("hospital", "why"), list(alone))

@@ -86,7 +86,7 @@ class Recorder:
     def note(self, node: str, kind: str, text: str) -> None:
         """Something for the timeline."""
         if len(self.moments) < MOMENTS_MAX:
-            self.moments.append(Moment(at_s=self.now, node=node, kind=kind, text=text))
+            self.moments.append(Moment(at_s=self.now, node=node, kind=kind, text=self._readable(text)))
 
     def rounds(self, job: bytes, metrics: Sequence[dict[str, float | None]]) -> list[RoundResult]:
         """The certified rounds of a job; metrics: after each of its sums."""
@@ -129,6 +129,12 @@ class Recorder:
         federation = self._federation
         return federation.names[federation.nodes.index(node)]
 
+    def _readable(self, text: str) -> str:
+        """A text of a hub with names in place of ids."""
+        for node, name in zip(self._federation.nodes, self._federation.names, strict=True):
+            text = text.replace(node, name)
+        return text
+
     def _sent_bytes(self) -> int:
         return sum(host.sent_bytes for host in self._world.hosts.values())
 
@@ -160,7 +166,7 @@ class Recorder:
 
     def _moved(self, host: Host, effect: Moved) -> None:
         self.moves += 1
-        self.reasons[effect.job, host.node] = effect.reason
+        self.reasons[effect.job, host.node] = self._readable(effect.reason)
         if effect.state in ENDED:
             self.ended[effect.job, host.node] = str(effect.state)
         reason = f": {effect.reason}" if effect.reason else ""
