@@ -43,6 +43,8 @@ SETTLE_S: Final = 5.0
 """Virtual seconds in which links come up before the job is proposed, and newcomers' records spread."""
 FOUNDERS: Final = "founders"
 UNFINISHED: Final = "unfinished"
+APART: Final = "took no part"
+"""The state of a job at a hub that is not in its cohort."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +260,8 @@ class OneRun:
 
     def _outcome(self, job: bytes) -> tuple[str, str]:
         """How the job ended: as its cohort's hubs say; unfinished if one of them does not say anything yet."""
-        members = self.recorder.members(job) or self.federation.nodes
+        places = range(len(self.federation.nodes))
+        members = self.recorder.members(job) or [self.federation.nodes[i] for i in places if not self._refused(i, job)]
         ended = [self.recorder.ended.get((job, node)) for node in members]
         reasons = [self.recorder.reasons.get((job, node), "") for node in members]
         reason = next((text for text in reasons if text), "")
@@ -288,19 +291,27 @@ class OneRun:
         place = names.index(part.name)
         node = self.federation.nodes[place]
         host, before = self.world.hosts[node], sent.get(node, (0, 0, 0))
-        state = self.federation.states(job, [place])[0]
-        down = "down" if not self.federation.up(place) else "unknown"
+        state = self._state(place, job)
         return msgspec.structs.replace(
             rows,
             sent_bytes=host.sent_bytes - before[0],
             received_bytes=host.received_bytes - before[1],
             sent_messages=host.sent_messages - before[2],
             received_messages=recorder.received[node],
-            state=recorder.ended.get((job, node)) or (str(state) if state is not None else down),
+            state=state,
             reason=recorder.reasons.get((job, node), ""),
             drop_outs=self.faults.drop_outs[part.name],
             joined_s=self.joined.get(part.name, 0.0),
         )
+
+    def _state(self, place: int, job: bytes) -> str:
+        """The job's state at a hub at the end, and what else can be the matter with it."""
+        node, members = self.federation.nodes[place], self.recorder.members(job)
+        if members and node not in members:
+            return APART
+        if not self.federation.up(place):
+            return self.recorder.ended.get((job, node), "down")
+        return str(self.federation.states(job, [place])[0] or "unknown")
 
     def _positives(self, part: Part) -> int | None:
         course = Course(self.plan.task.name, self.parameters, self.schema, 1)
@@ -336,8 +347,9 @@ class OneRun:
         if not course.done or course.result().problem:
             return []
         tests = {part.name: part.test for part in self.parts} | {EVERYWHERE: join([part.test for part in self.parts])}
+        columns = course.task.columns(course.parameters)
         return [
-            _score(arm, hospital, tested_on, metric, table.rows, value)
+            _score(arm, hospital, tested_on, metric, int(table.complete(columns).sum()), value)
             for tested_on, table in tests.items()
             for metric, value in models.scores_of(course.state, table).items()
         ]

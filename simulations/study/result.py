@@ -34,10 +34,10 @@ class Score(_Value, frozen=True, kw_only=True):
     """How well a model does on test rows.
 
     arm: who made it. hospital: which one, of an ``alone`` model; ``founders``, of a ``federated`` model that was made
-    before others joined; "" otherwise. tested_on: the hospital whose test rows
-    these are, or `EVERYWHERE`. metric: ``auc``, ``log_loss``, ``brier``, ``accuracy``, ``rmse``, ``r2``,
-    ``coefficient_error`` (largest difference to the pooled fit's coefficients, in pooled standard errors). rows: test
-    rows. value: None where it is not defined.
+    before others joined; "" otherwise. tested_on: the hospital whose test rows these are, or `EVERYWHERE`. metric:
+    ``auc``, ``log_loss``, ``brier``, ``accuracy``, ``rmse``, ``r2``, ``coefficient_error`` (largest difference to the
+    pooled fit's estimates, in pooled standard errors). rows: test rows that have all columns of the model. value: None
+    where it is not defined.
     """
 
     arm: Arm
@@ -64,8 +64,9 @@ class NodeResult(_Value, frozen=True, kw_only=True):
 
     rows: train and test rows together; train_rows, test_rows: of them. positives: train rows with the modelled outcome,
     None for an outcome that is a number. sent_bytes, received_bytes, sent_messages, received_messages: of its hub.
-    state: of the job at the end, ``unknown`` if it never heard of it. reason: why, in the hub's words. drop_outs: how
-    often it crashed, was cut off or was stopped. joined_s: when it came, 0 for a founder.
+    state: of the job at the end; ``took no part`` of a hub that is not in the cohort, ``down`` of one that does not
+    run, ``unknown`` of one that never heard of it. reason: why, in the hub's words. drop_outs: how often it crashed or
+    was cut off. joined_s: when it came, 0 for a founder.
     """
 
     name: str
@@ -103,7 +104,8 @@ class RoundResult(_Value, frozen=True, kw_only=True):
 
 class Moment(_Value, frozen=True, kw_only=True):
     """Something that happened, for a timeline. node: "" for the whole network. kind: ``fault``, ``move`` (of the job),
-    ``pause``, ``retry``, ``refusal``, ``evidence``, ``failure``, ``attack``."""
+    ``pause``, ``retry``, ``refusal``, ``evidence``, ``failure``, ``attack``, ``alone`` (a hospital's own rows give no
+    model)."""
 
     at_s: float
     node: str

@@ -19,6 +19,7 @@ from simulations.study.repetition import OneRun
 from simulations.study.result import Arm, Comparison, NetworkModel, Repetition, StudyResult, Total
 from simulations.study.rows import Rows
 from simulations.study.split import in_words
+from simulations.verification import remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ def run_study(
 
         on_round(0)
         run = OneRun(plan, rows, plan.run.seed + i, executor, messages=i == 0)
-        repetitions.append(run.run(on_round))
+        with remembered():
+            repetitions.append(run.run(on_round))
     if watch is not None:
         watch(Progress(count, count, 0, count))
     network = plan.network
