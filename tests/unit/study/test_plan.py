@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from secured_node.data.errors import DataError
+from simulations.study import plan
 from simulations.study.plan import Network
 from simulations.study.quantity import bits_per_second, seconds
 from simulations.study.scenario import Scenario, parse, shelf
@@ -130,3 +131,24 @@ def test_every_scenario_that_ships_says_what_it_shows_and_fits_its_data() -> Non
         if shipped.plan.data.bundled != "heart":  # its files do not come with the software
             shipped.check()
     assert {"heart", "breast-skew", "partition", "slow-hospital", "flapping", "growing"} <= names
+
+
+def test_every_key_of_a_scenario_is_documented() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "simulation.md").read_text()
+    table = page.partition("## A scenario")[2].partition("## Rules")[0]
+    sections = (
+        plan.Plan,
+        plan.Data,
+        plan.Split,
+        plan.Task,
+        plan.Network,
+        plan.Job,
+        plan.Hospital,
+        plan.Fault,
+        plan.Run,
+    )
+    tables = {"data", "split", "task", "network", "job", "nodes", "fault", "run"}
+    for section in sections:
+        for key in set(section.__struct_fields__) - tables:
+            assert f"`{key}`" in table, f"{section.__name__}.{key}"
+    assert all(f"[{name}" in table for name in tables)
