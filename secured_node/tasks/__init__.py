@@ -14,10 +14,11 @@ from secured_node.tasks.base import Task
 from secured_node.tasks.bench import Bench
 from secured_node.tasks.glm import Glm
 from secured_node.tasks.summary import Summary
+from secured_node.tasks.train import Train
 
 ENTRY_POINTS = "secured_node.tasks"
 
-BUILT_IN: dict[str, type[Task[Any, Any, Any]]] = {task.name: task for task in (Summary, Glm, Bench)}
+BUILT_IN: dict[str, type[Task[Any, Any, Any]]] = {task.name: task for task in (Summary, Glm, Train, Bench)}
 
 
 def find_task(name: str) -> Task[Any, Any, Any]:

@@ -17,8 +17,6 @@ are carried back exactly; so the first round's rounding does not matter beyond t
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 import numpy as np
 
@@ -32,17 +30,11 @@ from secured_node.tasks.glm_newton import advance
 from secured_node.tasks.glm_result import failure, success
 from secured_node.tasks.glm_state import GlmParameters, GlmState
 from secured_node.tasks.glm_terms import TERMS_MAX, Design, Term, units_of
-from secured_node.tasks.units import count_block, real_block
+from secured_node.tasks.moments import local_moments, moment_blocks, spreads
+from secured_node.tasks.units import real_block
 
 SLACK = 1.01
-"""For the rounding of the first round; the two limits below keep it under 1 %."""
-
-SPREAD_MIN_UNITS = 1 << 10
-"""A term's sum of squares about its mean must be this many units of last place a member, else it counts as constant.
-With four members, 1,000 rows and the default rows_max: a standard deviation of 10^-5 of the declared half range."""
-
-SPREAD_MIN_SHARE = 1e-12
-"""And this share of what the declared range would allow: doubles hold no more of a difference of squares."""
+"""For the rounding of the first round; the two limits of `moments` keep it under 1 %."""
 
 
 class Glm(Task[GlmParameters, GlmState, Design]):
@@ -69,17 +61,9 @@ class Glm(Task[GlmParameters, GlmState, Design]):
         return state
 
     def layout(self, state: GlmState) -> Layout:
-        members, terms = state.members, len(state.terms)
+        members = state.members
         if state.stage == "moments":
-            rows_max = state.parameters.rows_max
-            return Layout(
-                (
-                    count_block("rows", 2, rows_max),
-                    # + 1: a number at the end of its range may be rounded to just beyond 1.
-                    real_block("sums", terms, rows_max + 1.0, members),
-                    real_block("squares", terms, rows_max + 1.0, members),
-                )
-            )
+            return Layout(moment_blocks(len(state.terms), state.parameters.rows_max, members))
         bounds = BOUNDS[state.parameters.family]
         rows, size = SLACK * state.rows + 1, state.size
         return Layout(
@@ -97,7 +81,9 @@ class Glm(Task[GlmParameters, GlmState, Design]):
         return design
 
     def local(self, state: GlmState, prepared: Design) -> Values:
-        return _moments(state, prepared) if state.stage == "moments" else _evaluate(state, prepared)
+        if state.stage == "moments":
+            return local_moments(prepared, units_of(state.schema, state.terms))
+        return _evaluate(state, prepared)
 
     def update(self, state: GlmState, sums: Sums) -> GlmState:
         return _standardise(state, self.layout(state), sums) if state.stage == "moments" else advance(state, sums)
@@ -109,17 +95,6 @@ class Glm(Task[GlmParameters, GlmState, Design]):
         if not self.done(state):
             raise DataError("the job", "it has no result yet")
         return failure(state) if state.problem else success(state)
-
-
-def _moments(state: GlmState, design: Design) -> Values:
-    units = units_of(state.schema, state.terms)
-    centres, halves = np.array([unit.centre for unit in units]), np.array([unit.half for unit in units])
-    sums, squares = np.zeros(len(units)), np.zeros(len(units))
-    for chunk in design.chunks():
-        scaled = (chunk - centres) / halves
-        sums += scaled.sum(axis=0)
-        squares += np.square(scaled).sum(axis=0)
-    return {"rows": np.array([len(design.rows), design.left_out]), "sums": sums, "squares": squares}
 
 
 def _evaluate(state: GlmState, design: Design) -> Values:
@@ -147,17 +122,11 @@ def _standardise(state: GlmState, layout: Layout, sums: Sums) -> GlmState:
     if rows <= state.size:
         return state.failed(f"{rows} complete rows cannot determine {state.size} coefficients; take fewer covariates")
     terms, units = state.terms, units_of(state.schema, state.terms)
-    noise = SPREAD_MIN_UNITS * state.members / layout.blocks[-1].scale + SPREAD_MIN_SHARE * rows
-    centres, scales, constant = [], [], []
-    for term, unit, total, square in zip(terms, units, sums["sums"].tolist(), sums["squares"].tolist(), strict=True):
-        spread = square - total * total / rows
-        if spread <= noise:
-            constant.append(term)
-            continue
-        centres.append(unit.centre + unit.half * (total / rows))
-        scales.append(unit.half * math.sqrt(spread / rows))
+    found = list(spreads(units, layout, sums, state.members))
+    constant = [term for term, spread in zip(terms, found, strict=True) if not spread.deviation]
     if constant:
         return state.failed(_constant(state, constant))
+    centres, scales = [spread.centre for spread in found], [spread.deviation for spread in found]
     if state.parameters.family == "binomial":
         # An indicator is 1 or -1 on the scale of its unit, and whole numbers are summed exactly.
         events = (rows + round(sums["sums"].tolist()[-1])) // 2

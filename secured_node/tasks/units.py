@@ -9,15 +9,14 @@ sum: over 1,000 rows the mean is known to 10^-13 of the half range.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.encoding import Block, finest_scale
+from protocols.encoding import Block, WordBits, finest_scale
 from secured_node.data.schema import Column
 
-WORD_BITS: Literal[64] = 64
+WORD_BITS: WordBits = 64
 """Statistics use wide words: coefficients shall agree with a pooled fit to nine digits and more."""
 
 
@@ -44,6 +43,8 @@ def count_block(name: str, length: int, rows_max: int) -> Block:
     return Block(name, length, "count", float(rows_max))
 
 
-def real_block(name: str, length: int, bound: float, members: int, *, clip: bool = False) -> Block:
+def real_block(
+    name: str, length: int, bound: float, members: int, *, clip: bool = False, bits: WordBits = WORD_BITS
+) -> Block:
     """Real numbers of at most `bound` a site, at the finest scale that leaves headroom for all members."""
-    return Block(name, length, "real", bound, finest_scale(bound, WORD_BITS, members), "clip" if clip else "refuse")
+    return Block(name, length, "real", bound, finest_scale(bound, bits, members), "clip" if clip else "refuse")

@@ -1,8 +1,7 @@
 """One job inside the worker: the task's state, the site's prepared data, and rounds in their order.
 
 Rules.
-- `apply` counts: the state after the sums of rounds 1 to r depends on parameters, schema, number of members and those
-  sums alone. A worker that is opened anew and given the same sums has the same state.
+- `apply` counts: see `tasks.course`. A worker that is opened anew and given the same sums has the same state.
 - `local` for round r + 1 is possible only in that state, and gives the same integers however often it is asked.
 - What the job record says and what the task makes of it must agree (word size, rows), else the job is refused.
 """
@@ -17,20 +16,19 @@ import msgspec
 import numpy as np
 from safetensors.numpy import save
 
-from protocols.encoding import Layout, blocks_beyond, check_headroom, decode, encode
+from protocols.encoding import Layout
 from secured_node.data.check import published_rows, read_table
 from secured_node.data.errors import DataError
 from secured_node.data.schema import Schema
 from secured_node.data.table import Table
 from secured_node.tasks import find_task
 from secured_node.tasks.base import TooFewRowsError
+from secured_node.tasks.course import Course
 from secured_node.work.documents import Description
 from secured_node.work.failures import WorkerError
 from secured_node.work.frames import Open, Opened
 from secured_node.work.kept import Kept
 from secured_node.work.parsing import parse_data, parse_parameters
-
-LAYOUT_HAS_NO_SUM = "the sum is not one that honest sites' vectors can have"
 
 
 class Computation:
@@ -38,33 +36,30 @@ class Computation:
 
     def __init__(self, order: Open, description: Description, kept: Kept) -> None:
         """Parse, read the data, prepare. Raises `DataError`, `EncodingError`, `WorkerError`, and what a task raises."""
-        self._kept = kept
-        self._members, self._bits, self._rounds_max = order.members, order.word_bits, order.rounds_max
-        self._task = find_task(order.task)
-        raw = parse_parameters(description.parameters, self._task, order.min_rows)
-        parameters = self._task.parse(raw)
-        if self._task.word_bits(parameters) != order.word_bits:
+        self._kept, self._rounds_max = kept, order.rounds_max
+        raw = parse_parameters(description.parameters, find_task(order.task), order.min_rows)
+        schema, mapping = parse_data(description)
+        course = self._course = Course(order.task, raw, schema, order.members)
+        if course.bits != order.word_bits:
             raise DataError(
                 "the job",
-                f"it asks for words of {order.word_bits} bits, its task for {self._task.word_bits(parameters)}",
+                f"it asks for words of {order.word_bits} bits, its task for {course.bits}",
                 "submit it with the task's word size",
             )
-        schema, mapping = parse_data(description)
-        self._state = self._task.start(parameters, schema, order.members)
-        self._rounds_done = 0
-        self._takes_part = order.path is not None or not self._task.uses_data
+        uses_data = course.task.uses_data
+        self._takes_part = order.path is not None or not uses_data
         self._prepared: Any = None
         rows = problems = 0
         table: Table | None = None
-        if order.path is not None and self._task.uses_data:
-            columns = self._task.columns(parameters)
+        if order.path is not None and uses_data:
+            columns = course.task.columns(course.parameters)
             table, found = read_table(Path(order.path), _need(schema), mapping, columns)
             if table.rows < order.min_rows:
                 raise TooFewRowsError(order.min_rows, "rows")
             rows, problems = published_rows(table.rows), sum(problem.count for problem in found)
         if self._takes_part:
-            self._prepared = self._task.prepare(self._state, table)
-        self.opened = Opened(rows, problems, self._task.rounds_max(parameters), self._task.done(self._state))
+            self._prepared = course.prepare(table)
+        self.opened = Opened(rows, problems, course.rounds_max, course.done)
 
     def local(self, number: int, *, again: bool) -> tuple[memoryview, int]:
         """This site's words for the coming round, and the bound of each.
@@ -76,10 +71,8 @@ class Computation:
             raise WorkerError("order", "this node only reads along: it was opened without a data set")
         if number > self._rounds_max:
             raise WorkerError("order", f"the job allows {self._rounds_max} rounds", "submit it with more")
-        layout = self._task.layout(self._state)
-        check_headroom(layout, self._bits, self._members)
-        bound = max(block.words_max for block in layout.blocks)
-        words = self._kept.load(number, layout.length * self._bits // 8)
+        layout = self._course.layout()
+        words = self._kept.load(number, self._bytes(layout))
         if words is None and again:
             raise WorkerError(
                 "lost",
@@ -88,14 +81,13 @@ class Computation:
                 "the job must fail; submit it again",
             )
         if words is None:
-            words = self._make(layout)
+            made = self._course.vector(self._prepared, os.urandom)
+            words = _bytes_of(made.astype(made.dtype.newbyteorder("<"), copy=False))
             self._kept.keep(number, words)
-        return words, bound
+        return words, layout.words_max
 
-    def _make(self, layout: Layout) -> memoryview:
-        values = self._task.local(self._state, self._prepared)
-        words = encode(values, layout, self._bits, self._members, os.urandom)
-        return _bytes_of(words.astype(words.dtype.newbyteorder("<"), copy=False))
+    def _bytes(self, layout: Layout) -> int:
+        return layout.length * self._course.bits // 8
 
     def apply(self, number: int, total: memoryview) -> bool:
         """Take a certified sum into the state; whether the task is done.
@@ -103,27 +95,24 @@ class Computation:
         Raises `WorkerError` for another round, and `DataError` for words that are no sum of such vectors.
         """
         self._expect(number)
-        layout = self._task.layout(self._state)
-        if len(total) != layout.length * self._bits // 8:
+        bits = self._course.bits
+        if len(total) != self._bytes(self._course.layout()):
             raise WorkerError("order", f"the sum of round {number} has {len(total)} bytes, its layout another number")
-        words: Any = np.frombuffer(total, f"<u{self._bits // 8}").view(f"u{self._bits // 8}")
-        beyond = blocks_beyond(words, layout, self._bits, self._members)
-        if beyond:
-            raise DataError(f"the sum of round {number}", f"{LAYOUT_HAS_NO_SUM}: {', '.join(beyond)}")
-        self._state = self._task.update(self._state, decode(words, layout, self._bits))
-        self._rounds_done = number
+        words: Any = np.frombuffer(total, f"<u{bits // 8}").view(f"u{bits // 8}")
+        self._course.apply(words)
         self._kept.drop(number)
-        return self._task.done(self._state)
+        return self._course.done
 
     def _expect(self, number: int) -> None:
-        if number != self._rounds_done + 1:
-            raise WorkerError("order", f"round {number} was asked for, but {self._rounds_done} are done")
+        done = self._course.rounds_done
+        if number != done + 1:
+            raise WorkerError("order", f"round {number} was asked for, but {done} are done")
 
     def result(self) -> tuple[bytes, bytes]:
         """The result: a `ResultDocument`, and its arrays as safetensors."""
-        if not self._task.done(self._state):
-            raise WorkerError("order", f"the job has no result after {self._rounds_done} rounds")
-        result = self._task.result(self._state)
+        if not self._course.done:
+            raise WorkerError("order", f"the job has no result after {self._course.rounds_done} rounds")
+        result = self._course.result()
         document = {"data": result.data, "tables": result.tables, "problem": result.problem}
         return msgspec.json.encode(document), save(result.arrays)
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from protocols.encoding import blocks_beyond, decode, encode
 from secured_node.data.cells import RawColumn
 from secured_node.data.mapping import SiteMapping
 from secured_node.data.schema import Schema
 from secured_node.data.table import Table, build_table
 from secured_node.tasks import find_task
 from secured_node.tasks.base import Result
+from secured_node.tasks.course import Course, add
 
 
 def run_task(name: str, raw: Mapping[str, Any], schema: Schema | None, tables: Sequence[Table | None]) -> Result:
@@ -26,23 +26,16 @@ def run_states(
     name: str, raw: Mapping[str, Any], schema: Schema | None, tables: Sequence[Table | None]
 ) -> Iterator[Any]:
     """The states of the job, each after its way through bytes; the last one is done."""
-    task = find_task(name)
-    parameters = task.parse(raw)
-    state = task.start(parameters, schema, len(tables))
-    prepared = [task.prepare(state, table) for table in tables]
-    bits, draw = task.word_bits(parameters), np.random.default_rng(len(tables)).bytes  # the same bytes in every run
-    for _ in range(task.rounds_max(parameters)):
-        if task.done(state):
+    course = Course(name, raw, schema, len(tables))
+    prepared = [course.prepare(table) for table in tables]
+    draw = np.random.default_rng(len(tables)).bytes  # the same bytes in every run
+    for _ in range(course.rounds_max):
+        if course.done:
             break
-        layout = task.layout(state)
-        vectors = [encode(task.local(state, data), layout, bits, len(tables), draw) for data in prepared]
-        total = vectors[0].copy()
-        for vector in vectors[1:]:
-            total += vector
-        assert not blocks_beyond(total, layout, bits, len(tables))
-        state = task.load(task.dump(task.update(state, decode(total, layout, bits))))
-        yield state
-    assert task.done(state)
+        course.apply(add([course.vector(data, draw) for data in prepared]))
+        course.state = course.task.load(course.task.dump(course.state))
+        yield course.state
+    assert course.done
 
 
 class Columns:

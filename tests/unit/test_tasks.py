@@ -171,6 +171,7 @@ def test_every_layout_has_headroom(members: int) -> None:
     cases: dict[str, dict[str, Any]] = {
         "summary": {"columns": ["x", "k", "g", "f"]},
         "glm": {"family": "binomial", "outcome": "f", "covariates": ["x", "k", "g"]},
+        "train": {"outcome": "g", "covariates": ["x", "k", "f"], "hidden": 4},
         "bench": {"length": 5},
     }
     for name, raw in cases.items():
@@ -188,7 +189,7 @@ def test_states_that_are_none_are_refused() -> None:
 
 
 def test_unknown_tasks_are_refused() -> None:
-    with pytest.raises(DataError, match="known tasks: bench, glm, summary"):
+    with pytest.raises(DataError, match="known tasks: bench, glm, summary, train"):
         find_task("divination")
 
 
@@ -205,7 +206,7 @@ def test_plugins_are_found_but_replace_nothing(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(tasks, "entry_points", lambda group: points.select(group=group))
     assert find_task("again").name == "bench"
     assert find_task("glm").name == "glm"
-    assert task_names() == ["again", "bench", "broken", "glm", "summary", "wrong"]
+    assert task_names() == ["again", "bench", "broken", "glm", "summary", "train", "wrong"]
     for name, message in (("broken", "cannot be loaded"), ("wrong", "not a Task")):
         with pytest.raises(DataError, match=message):
             find_task(name)

@@ -1,0 +1,98 @@
+"""The course of a job: what every node makes of parameters, schema and sums, and one site's vectors along it.
+
+Rules.
+- The state after the sums of rounds 1 to r depends on parameters, schema, number of members and those sums alone.
+  Whoever follows the same sums, a worker that was opened anew or a simulator, has the same state.
+- A vector is made once for a round (its rounding is random); who keeps it is the caller's affair.
+
+The worker follows a course behind its walls, the simulator many of them in one process: it is the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from protocols.core import Draw
+from protocols.encoding import Layout, WordBits, Words, blocks_beyond, check_headroom, decode, encode
+from secured_node.data.errors import DataError
+from secured_node.data.schema import Schema
+from secured_node.data.table import Table
+from secured_node.tasks import find_task
+from secured_node.tasks.base import Result, Task
+
+LAYOUT_HAS_NO_SUM = "the sum is not one that honest sites' vectors can have"
+
+
+class Course:
+    """A job as all its nodes see it.
+
+    task: what is computed. bits: of the words. members: vectors in each sum. state: the task's, after `rounds_done`
+    sums.
+    """
+
+    def __init__(self, task: str, raw: Mapping[str, Any], schema: Schema | None, members: int) -> None:
+        """The start. raw: the task's parameters as plain values. Raises `DataError`."""
+        self.task: Task[Any, Any, Any] = find_task(task)
+        self.parameters = self.task.parse(raw)
+        self.members = members
+        self.bits: WordBits = self.task.word_bits(self.parameters)
+        self.state = self.task.start(self.parameters, schema, members)
+        self.rounds_done = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the job has its result."""
+        return self.task.done(self.state)
+
+    @property
+    def rounds_max(self) -> int:
+        """The largest number of sums that the job can take."""
+        return self.task.rounds_max(self.parameters)
+
+    def layout(self) -> Layout:
+        """Of the coming round's vectors. Raises `EncodingError` if their sum could overflow."""
+        layout = self.task.layout(self.state)
+        check_headroom(layout, self.bits, self.members)
+        return layout
+
+    def prepare(self, table: Table | None) -> Any:
+        """What a site's vectors are made from. Raises `DataError` if it must not take part."""
+        return self.task.prepare(self.state, table)
+
+    def vector(self, prepared: Any, draw: Draw) -> Words:
+        """A site's words for the coming round. Raises `EncodingError`, and what a task raises."""
+        return make_words(self.task.name, self.task.dump(self.state), self.members, self.bits, prepared, draw(32))
+
+    def apply(self, total: Words) -> None:
+        """Take the sum of the coming round into the state. Raises `DataError` for words that are no sum of vectors."""
+        layout = self.task.layout(self.state)
+        beyond = blocks_beyond(total, layout, self.bits, self.members)
+        if beyond:
+            raise DataError(f"the sum of round {self.rounds_done + 1}", f"{LAYOUT_HAS_NO_SUM}: {', '.join(beyond)}")
+        self.state = self.task.update(self.state, decode(total, layout, self.bits))
+        self.rounds_done += 1
+
+    def result(self) -> Result:
+        """The result of a course that is done."""
+        return self.task.result(self.state)
+
+
+def make_words(task: str, state: bytes, members: int, bits: WordBits, prepared: Any, key: bytes) -> Words:
+    """One site's words for the round to which a dumped state belongs: a function of plain values, for any process.
+
+    key: 32 random bytes for the rounding. Raises `EncodingError`, and what the task raises.
+    """
+    found = find_task(task)
+    loaded = found.load(state)
+    return encode(found.local(loaded, prepared), found.layout(loaded), bits, members, lambda _: key)
+
+
+def add(vectors: Sequence[Words]) -> Words:
+    """The sum of vectors modulo 2^w, in the clear: for nodes' rows that may be seen together."""
+    total = vectors[0].copy()
+    for vector in vectors[1:]:
+        np.add(total, vector, out=total)
+    return total

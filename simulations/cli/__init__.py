@@ -1,0 +1,59 @@
+"""`secured-sim`: one command per file, loaded when it is used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Final
+
+import click
+
+from secured_node import VERSION
+from secured_node.cli.common import CommandError, Exit, report
+from secured_node.data.errors import DataError
+
+COMMANDS: Final = {
+    "list": "Show the scenarios and data sets that ship.",
+    "run": "Run a scenario: a file of yours, or one that ships.",
+    "compare": "Run two scenarios and hold their results side by side.",
+}
+
+
+class _Lazy(click.Group):
+    """Imports a command's module when it is called: `secured-sim list` need not wait for a cluster's libraries."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"simulations.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(VERSION, prog_name="secured-sim")
+def root() -> None:
+    """Simulate federations of hospitals with the very code that hospitals run, on one machine, in virtual time."""
+
+
+def main() -> None:
+    """The `secured-sim` program."""
+    try:
+        root(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    except (click.Abort, KeyboardInterrupt):
+        raise SystemExit(130) from None
+    except DataError as error:
+        failure = CommandError(error.what, error.why, error.todo, Exit.CONFIG)
+        report(failure)
+        raise SystemExit(failure.exit_code) from None
+    except CommandError as failure:
+        report(failure)
+        raise SystemExit(failure.exit_code) from None

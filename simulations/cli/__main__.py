@@ -1,0 +1,5 @@
+"""`python -m simulations.cli` is `secured-sim`."""
+
+from simulations.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Studies for researchers: scenarios, data divided over hospitals, repetitions, comparisons, plain results."""
