@@ -15,6 +15,8 @@ COMMANDS: Final = {
     "list": "Show the scenarios and data sets that ship.",
     "run": "Run a scenario: a file of yours, or one that ships.",
     "compare": "Run two scenarios and hold their results side by side.",
+    "seeds": "Play many seeds of the trials, which try to break the protocols.",
+    "replay": "Play one seed of a trial again, and tell what happens.",
 }
 
 

@@ -15,7 +15,7 @@ from simulations.trials.sweep import FailedSeed, play_seed
 
 @click.command("replay")
 @click.argument("seed", type=click.IntRange(0))
-@click.option("--scenario", "trial", required=True, metavar="NAME", help="A trial: secured-sim seeds --list names them.")
+@click.option("--scenario", "trial", required=True, metavar="NAME", help="A trial of secured-sim seeds --list.")
 @click.option("--skip", default="", metavar="N,N", help="Strikes of faults to leave out, by the numbers shown.")
 @click.option("--minimise", "smaller", is_flag=True, help="Of a failing seed, find the strikes that matter.")
 @with_json

@@ -16,9 +16,11 @@ from simulations.trials.sweep import Tally, keep_tally, load_tally, sweep
 
 @click.command("seeds")
 @click.option("--trial", "names", multiple=True, metavar="NAME", help="Only these trials; all of them by default.")
-@click.option("--seeds", default=20, show_default=True, type=click.IntRange(1), help="Seeds of each trial, from the next on.")
+@click.option("--seeds", default=20, show_default=True, type=click.IntRange(1), help="So many more seeds of each.")
 @click.option("--jobs", default=None, type=click.IntRange(1), help="Processes; one a core by default.")
-@click.option("--tally", "path", type=click.Path(path_type=Path, dir_okay=False), help="A file to count in and go on from.")
+@click.option(
+    "--tally", "path", type=click.Path(path_type=Path, dir_okay=False), help="A file to count in, and go on from."
+)
 @click.option("--list", "only_list", is_flag=True, help="Show the trials and stop.")
 @with_json
 def command(
@@ -27,9 +29,7 @@ def command(
     """Play seeds of the trials: faults, adversaries, many jobs. Exit code 1 if any rule was broken."""
     unknown = [name for name in names if name not in TRIALS]
     if unknown:
-        raise CommandError(
-            f"no trial {unknown[0]!r}", f"there are {', '.join(TRIALS)}", "name one of them", Exit.USAGE
-        )
+        raise CommandError(f"no trial {unknown[0]!r}", f"there are {', '.join(TRIALS)}", "name one of them", Exit.USAGE)
     if only_list:
         _show_trials(as_json)
         return
@@ -81,4 +81,6 @@ def _show(console: Console, tally: Tally) -> None:
         (name, f"{count.next:,}", f"{count.events:,}", f"{count.seconds:,.0f}", str(count.failed or ""))
         for name, count in sorted(tally.trials.items())
     ]
-    table(console, f"{tally.seeds:,} runs, {tally.failed} failed", ("trial", "seeds", "events", "CPU s", "failed"), rows)
+    table(
+        console, f"{tally.seeds:,} runs, {tally.failed} failed", ("trial", "seeds", "events", "CPU s", "failed"), rows
+    )
