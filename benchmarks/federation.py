@@ -71,8 +71,7 @@ def cpu_s(hub: Hub) -> float:
 
 def peak_rss_mb(hub: Hub) -> float:
     """The daemon's largest resident memory so far."""
-    assert hub.process is not None
-    status = Path(f"/proc/{hub.process.pid}/status").read_text()
+    status = Path(f"/proc/{processes(hub)[0].pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
 
@@ -178,8 +177,7 @@ def idle(seconds: float = IDLE_S) -> dict[str, Any]:
         ready = time.monotonic() - start
         wait_until(partial(hubs[1].linked, 4), "links", 60)
         time.sleep(5)
-        assert hubs[1].process is not None
-        daemon = psutil.Process(hubs[1].process.pid)
+        daemon = processes(hubs[1])[0]
         before = sum(daemon.cpu_times()[:2])
         time.sleep(seconds)
         used = sum(daemon.cpu_times()[:2]) - before
