@@ -68,6 +68,9 @@ class Hub:
             raise StateError(
                 f"{state.folder} belongs to no federation: run 'secured-node init' or 'secured-node join'."
             )
+        swept = await store.sweep()
+        if swept:
+            log.info("left_over_blobs_deleted", count=swept)
         records, facts = await store.records(), restore(await store.job_facts())
         hub = cls(state, config_path, config, store, Node(identity, decode_record(charter), os.urandom, records, facts))
         await hub._compose(hub._node)

@@ -39,6 +39,10 @@ RESTARTS_MAX: Final = 5
 """A worker that dies so often in one job does so for a reason."""
 RESTART_AFTER_S: Final = 1.0
 """Doubles with each death."""
+FORGET_MAX: Final = 256
+"""Ended jobs whose integers one worker deletes: some 30 ms of its life."""
+FORGET_AGAIN_S: Final = 60.0
+"""After a worker died over it, or none could be had."""
 
 
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +77,8 @@ class Jobs:
         self._node, self._store, self._data, self._supervisor = node, store, data, supervisor
         self._policy, self._post, self._on_record = policy, post, on_record
         self._running: dict[bytes, _Running] = {}
+        self._to_forget: set[str] = set()
+        self._forgetting: asyncio.Task[None] | None = None
 
     def learned(self, effect: Learned | Dropped) -> None:
         """A record came or went."""
@@ -86,6 +92,8 @@ class Jobs:
         running = self._running.get(effect.job)
         if running is None:
             if isinstance(effect, Moved) and effect.state is not State.DONE:
+                if effect.state in ENDED:
+                    self._forget(self._node.jobs[effect.job])
                 return
             queue: asyncio.Queue[Advance | StartWork | Moved] = asyncio.Queue()
             live = self._make_up if isinstance(effect, Moved) else self._live
@@ -103,7 +111,10 @@ class Jobs:
         """End all jobs' tasks; the workers go with them."""
         for running in [*self._running.values()]:
             running.task.cancel()
-        await asyncio.gather(*(r.task for r in self._running.values()), return_exceptions=True)
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+        tasks = [r.task for r in self._running.values()] + ([self._forgetting] if self._forgetting else [])
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _propose(self, job: Job) -> None:
         answered = self._node.store.get(DECISION, self._node.identity.node, job.subject)
@@ -126,7 +137,8 @@ class Jobs:
             while not ended:
                 wish = await wishes.get()
                 ended = isinstance(wish, Moved) and wish.state in ENDED
-            await self._forget(work, job)
+            await work.close()
+            self._forget(job)
         finally:
             self._running.pop(job.job, None)
             await work.close()
@@ -137,6 +149,7 @@ class Jobs:
             await self._live(job, wishes)
         else:
             self._running.pop(job.job, None)
+            self._forget(job)
 
     async def _serve(self, job: Job, work: _Work, wishes: asyncio.Queue[Advance | StartWork | Moved]) -> bool:
         """Grant wishes until the job has ended (True), or cannot go on here."""
@@ -158,13 +171,28 @@ class Jobs:
             self._post(ForJob(job.job, WorkFailed("its worker died again and again")))
         return job.state in ENDED
 
-    async def _forget(self, work: _Work, job: Job) -> None:
-        """The integers that the worker kept have had their time."""
-        await work.close()
-        try:
-            await self._supervisor.forget(job.subject)
-        except (JobFailed, WorkerDied) as error:
-            log.warning("integers_left_behind", job=job.subject, reason=str(error))
+    def _forget(self, job: Job) -> None:
+        """The integers that a worker kept have had their time: the job has ended, durably, and no worker has it."""
+        self._to_forget.add(job.subject)
+        if self._forgetting is None:
+            self._forgetting = asyncio.get_running_loop().create_task(self._forget_all())
+            self._forgetting.add_done_callback(self._ended)
+
+    async def _forget_all(self) -> None:
+        """One worker after the other: a hub that starts may have many ended jobs. Those of before a crash are among
+        them, since the core tells of every ended job at the start."""
+        while self._to_forget:
+            some = sorted(self._to_forget)[:FORGET_MAX]
+            try:
+                await self._supervisor.forget(some)
+            except (JobFailed, WorkerDied) as error:
+                log.warning(
+                    "integers_left_behind", jobs=len(self._to_forget), reason=str(error), again_s=FORGET_AGAIN_S
+                )
+                await asyncio.sleep(FORGET_AGAIN_S)
+            else:
+                self._to_forget.difference_update(some)
+        self._forgetting = None
 
     async def _grant(self, work: _Work, wish: Advance | StartWork) -> Event:
         if isinstance(wish, Advance):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from protocols.job.events import Joined
 from protocols.job.kinds import Outcome
 from protocols.secagg.effects import Certified, Entered, Signed
+from protocols.secagg.messages import Certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +28,17 @@ class Restored:
 
 
 def restore(facts: Iterable[object]) -> dict[bytes, Restored]:
-    """Where each job stood. The order of the facts does not matter; what is no fact of a job is ignored."""
+    """Where each job stood. The order of the facts does not matter; what is no fact of a job is ignored.
+
+    A certificate alone will do for `Certified`: the sums themselves need not be read at a start.
+    """
     kept = list(facts)
     jobs: dict[bytes, Restored] = {}
     for fact in kept:
         if isinstance(fact, Joined):
             jobs[fact.job] = replace(jobs.get(fact.job, Restored()), cohort=fact.cohort)
-        elif isinstance(fact, Certified):
-            certificate = fact.certificate
+        elif isinstance(fact, Certified | Certificate):
+            certificate = fact.certificate if isinstance(fact, Certified) else fact
             before = jobs.get(certificate.job, Restored())
             if certificate.round > before.rounds:
                 jobs[certificate.job] = replace(before, rounds=certificate.round, history=certificate.history)

@@ -379,15 +379,15 @@ async def test_forgetting_keeps_the_spare_and_touches_one_job_alone(tmp_path: Pa
             session = await site.supervisor.open(order("bench", b'{"length": 5}', word_bits=32, job=job))
             await session.local(1)
             await session.close()
-        await site.supervisor.forget(JOB)
+        await site.supervisor.forget([JOB])
         assert not (site.scratch / JOB).exists()
         assert site.kept(other) == ["round-1.words"]
-        await site.supervisor.forget(JOB)
+        await site.supervisor.forget([JOB])
         supervisor: Any = site.supervisor
         assert supervisor._spare is not None
         (site.scratch / JOB).write_text("no folder", encoding="ascii")
         with pytest.raises(WorkerDied, match="Not a directory"):
-            await site.supervisor.forget(JOB)
+            await site.supervisor.forget([JOB])
 
 
 async def test_second_worker_at_a_job_is_refused(tmp_path: Path) -> None:
