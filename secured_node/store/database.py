@@ -36,6 +36,7 @@ MIGRATIONS: Final = (
         sequence INTEGER PRIMARY KEY, time TEXT NOT NULL, event TEXT NOT NULL, body TEXT NOT NULL, digest BLOB NOT NULL
     ) STRICT;
     """,
+    "CREATE TABLE waited (job BLOB PRIMARY KEY, seconds REAL NOT NULL CHECK (seconds >= 0)) STRICT;",
 )
 """Each is applied once, in order; the file's user_version says how many were."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from protocols.errors import PeerError
+from protocols.job.clock import Waited
 from protocols.job.events import Joined
 from protocols.message import Message
 from protocols.records.record import Record, decode_record, encode_record
@@ -120,6 +121,9 @@ class Store:
                 )
             case Joined():
                 self._db.execute("INSERT INTO joined VALUES (?, ?)", (fact.job, fact.cohort))
+                self._db.execute("DELETE FROM waited WHERE job = ?", (fact.job,))
+            case Waited():
+                self._db.execute("INSERT OR REPLACE INTO waited VALUES (?, ?)", (fact.job, fact.waited_s))
             case Entered():
                 row = (fact.job, fact.round, fact.attempt)
                 self._db.execute("INSERT OR REPLACE INTO entered VALUES (?, ?, ?)", row)
@@ -176,6 +180,7 @@ class Store:
     def _job_facts(self) -> list[object]:
         execute = self._db.execute
         facts: list[object] = [Joined(job, cohort) for job, cohort in execute("SELECT job, cohort FROM joined")]
+        facts += [Waited(*row) for row in execute("SELECT job, seconds FROM waited")]
         latest = "SELECT certificate, max(round) FROM certified GROUP BY job"
         facts += [_certificate(certificate) for certificate, _ in execute(latest)]
         facts += [Entered(*row) for row in execute("SELECT job, round, attempt FROM entered")]
