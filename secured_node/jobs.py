@@ -25,7 +25,7 @@ from protocols.job.life import ENDED, State
 from protocols.message import Payload
 from protocols.node import ForJob, Node, Proposed
 from protocols.records.events import Dropped, Learned
-from secured_node.config import Policy
+from secured_node.config import Config
 from secured_node.datasets import DataSets
 from secured_node.driver import Broken
 from secured_node.policy import decide
@@ -39,10 +39,8 @@ RESTARTS_MAX: Final = 5
 """A worker that dies so often in one job does so for a reason."""
 RESTART_AFTER_S: Final = 1.0
 """Doubles with each death."""
-FORGET_MAX: Final = 256
-"""Ended jobs whose integers one worker deletes: some 30 ms of its life."""
-FORGET_AGAIN_S: Final = 60.0
-"""After a worker died over it, or none could be had."""
+FORGET_AGAIN_S: Final = 300.0
+"""After no worker could be had for it, or one died over it: the integers of an ended job are in nobody's way."""
 
 
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,12 +68,12 @@ class Jobs:
         store: Store,
         data: DataSets,
         supervisor: Supervisor,
-        policy: Callable[[], Policy],
+        config: Callable[[], Config],
         post: Callable[[Event], None],
         on_record: Callable[[Learned | Dropped], None],
     ) -> None:
         self._node, self._store, self._data, self._supervisor = node, store, data, supervisor
-        self._policy, self._post, self._on_record = policy, post, on_record
+        self._config, self._post, self._on_record = config, post, on_record
         self._running: dict[bytes, _Running] = {}
         self._to_forget: set[str] = set()
         self._forgetting: asyncio.Task[None] | None = None
@@ -126,7 +124,8 @@ class Jobs:
         spec = job.spec
         member = not spec.members or self._node.identity.node in spec.members
         facts = self._data.facts(spec.data.name) if spec.data else None
-        return decide(self._policy(), job.author, spec, facts, member=member)
+        config = self._config()
+        return decide(config.policy, job.author, spec, facts, member=member, floor=config.worker.min_rows)
 
     # -- one job -------------------------------------------------------------------------------------------------
 
@@ -182,16 +181,15 @@ class Jobs:
         """One worker after the other: a hub that starts may have many ended jobs. Those of before a crash are among
         them, since the core tells of every ended job at the start."""
         while self._to_forget:
-            some = sorted(self._to_forget)[:FORGET_MAX]
-            try:
-                await self._supervisor.forget(some)
-            except (JobFailed, WorkerDied) as error:
-                log.warning(
-                    "integers_left_behind", jobs=len(self._to_forget), reason=str(error), again_s=FORGET_AGAIN_S
-                )
+            for job in sorted(self._to_forget):
+                try:
+                    await self._supervisor.forget(job)
+                except (JobFailed, WorkerDied) as error:
+                    log.warning("integers_left_behind", job=job, reason=str(error), again_s=FORGET_AGAIN_S)
+                else:
+                    self._to_forget.discard(job)
+            if self._to_forget:
                 await asyncio.sleep(FORGET_AGAIN_S)
-            else:
-                self._to_forget.difference_update(some)
         self._forgetting = None
 
     async def _grant(self, work: _Work, wish: Advance | StartWork) -> Event:

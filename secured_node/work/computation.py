@@ -5,6 +5,8 @@ Rules.
   sums alone. A worker that is opened anew and given the same sums has the same state.
 - `local` for round r + 1 is possible only in that state, and gives the same integers however often it is asked.
 - What the job record says and what the task makes of it must agree (word size, rows), else the job is refused.
+- The daemon's order is not believed where it would make sums finer than this site allows: the floor on rows is the
+  worker's own.
 """
 
 from __future__ import annotations
@@ -36,8 +38,11 @@ LAYOUT_HAS_NO_SUM = "the sum is not one that honest sites' vectors can have"
 class Computation:
     """A job. `opened` is what the daemon is told of it."""
 
-    def __init__(self, order: Open, description: Description, kept: Kept) -> None:
-        """Parse, read the data, prepare. Raises `DataError`, `EncodingError`, `WorkerError`, and what a task raises."""
+    def __init__(self, order: Open, description: Description, kept: Kept, rows_floor: int) -> None:
+        """Parse, read the data, prepare. rows_floor: of this site, which no order can lower.
+
+        Raises `DataError`, `EncodingError`, `WorkerError`, and what a task raises.
+        """
         self._kept = kept
         self._members, self._bits, self._rounds_max = order.members, order.word_bits, order.rounds_max
         self._task = find_task(order.task)
@@ -57,6 +62,7 @@ class Computation:
         rows = problems = 0
         table: Table | None = None
         if order.path is not None and self._task.uses_data:
+            _check_floor(order.min_rows, rows_floor)
             columns = self._task.columns(parameters)
             table, found = read_table(Path(order.path), _need(schema), mapping, columns)
             if table.rows < order.min_rows:
@@ -126,6 +132,16 @@ class Computation:
         result = self._task.result(self._state)
         document = {"data": result.data, "tables": result.tables, "problem": result.problem}
         return msgspec.json.encode(document), save(result.arrays)
+
+
+def _check_floor(min_rows: int, floor: int) -> None:
+    """Not `max` of the two: what a task makes of the number must be the same at all sites."""
+    if min_rows < floor:
+        raise DataError(
+            "the job",
+            f"it is content with {min_rows} rows of a site; this site's worker wants {floor}",
+            "submit it with a larger min_rows; the worker's own command line (--min-rows) sets the floor",
+        )
 
 
 def _need(schema: Schema | None) -> Schema:

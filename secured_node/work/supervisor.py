@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -159,13 +158,12 @@ class Supervisor:
         log.info("worker_opened", worker=dialogue.process, job=job.job, walls=walls.raised)
         return Session(dialogue, walls, opened, self._local_s)
 
-    async def forget(self, jobs: Sequence[str]) -> None:
-        """Delete what workers kept for jobs that have ended; their sessions must be closed. jobs: in hexadecimal."""
+    async def forget(self, job: str) -> None:
+        """Delete what a worker kept for a job that has ended; its session must be closed. job: in hexadecimal."""
         worker = await self._take()
         dialogue = Dialogue(worker)
-        for job in jobs:
-            await dialogue.order(Forget(job), FORGET_S)
-            await dialogue.answer(Forgotten, FORGET_S)
+        await dialogue.order(Forget(job), FORGET_S)
+        await dialogue.answer(Forgotten, FORGET_S)
         if self._keeps_spare and self._spare is None:
             self._spare = asyncio.get_running_loop().create_future()
             self._spare.set_result(worker)

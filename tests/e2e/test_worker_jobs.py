@@ -175,7 +175,7 @@ async def test_worker_killed_between_local_and_apply_gives_the_same_integers(tmp
         assert not result.problem
 
         # Made anew they would differ: that is why they are kept.
-        await site.supervisor.forget([JOB])
+        await site.supervisor.forget(JOB)
         session = await reopened(site, job, [total])
         assert not np.array_equal((await session.local(2))[0], second)
 
