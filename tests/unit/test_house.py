@@ -43,21 +43,8 @@ FUNCTION_LINES_MAX = 50
 
 ARROWS = {
     "__main__": {"cli"},
-    "cli": {
-        "app",
-        "config",
-        "data",
-        "doctor",
-        "founding",
-        "hiding",
-        "logs",
-        "net",
-        "recompute",
-        "state",
-        "store",
-        "tasks",
-    }
-    | {"verify"},
+    "cli": {"app", "config", "data", "doctor", "founding", "hiding", "logs", "net", "recompute", "state", "store"}
+    | {"tasks", "verify"},
     "app": {"api", "config", "datasets", "driver", "founding", "jobs", "logs", "membership", "net", "notify"}
     | {"service", "state", "store", "work"},
     "doctor": {"config", "founding", "net", "state", "store", "work"},
