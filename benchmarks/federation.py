@@ -9,21 +9,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import psutil
-
-from demo.hubs import Hub, join, stop_all, wait_until
+from benchmarks.hubs import commit, federation, processes
+from benchmarks.idle import idle
+from demo.hubs import Hub, stop_all, wait_until
 
 ROUNDS: Final = 3
-POLICY: Final = '[policy]\ndefault = "join"\n[log]\nlevel = "warning"\n'
 CASES: Final = (
     # n, d, word_bits, holders
     (5, 1_000_000, 32, 2),
@@ -31,37 +27,6 @@ CASES: Final = (
     (5, 10_000_000, 32, 2),
     (10, 1_000_000, 32, 2),
 )
-IDLE_S: Final = 60.0
-
-
-def commit() -> str:
-    """The commit that is measured."""
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607
-    return done.stdout.strip() or "none"
-
-
-def federation(folder: Path, size: int) -> list[Hub]:
-    """So many linked hubs."""
-    hubs = [Hub(f"h{k}", folder, POLICY) for k in range(size)]
-    hubs[0].command("init", "--federation", "bench", "--name", "h0")
-    hubs[0].start()
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda hub: join(hubs[0], hub), hubs[1:]))
-    for hub in hubs[1:]:
-        hub.start(wait=False)
-    for hub in hubs:
-        hub.wait_ready()
-    for hub in hubs:
-        wait_until(partial(hub.linked, size - 1), f"{hub.name} has no links", 60)
-    return hubs
-
-
-def processes(hub: Hub) -> list[psutil.Process]:
-    """A hub's daemon and its workers."""
-    if hub.process is None:
-        return []
-    daemon = psutil.Process(hub.process.pid)
-    return [daemon, *daemon.children(recursive=True)]
 
 
 def cpu_s(hub: Hub) -> float:
@@ -71,8 +36,7 @@ def cpu_s(hub: Hub) -> float:
 
 def peak_rss_mb(hub: Hub) -> float:
     """The daemon's largest resident memory so far."""
-    assert hub.process is not None
-    status = Path(f"/proc/{hub.process.pid}/status").read_text()
+    status = Path(f"/proc/{processes(hub)[0].pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
 
@@ -164,36 +128,6 @@ def submit_to_verified(hubs: list[Hub]) -> float:
 
     verify_chain(wait_until(patient, "no result", 30, every_s=0.005)["chain"])
     return round(time.monotonic() - start, 3)
-
-
-def idle(seconds: float = IDLE_S) -> dict[str, Any]:
-    """A daemon with four links that does nothing; start to ready."""
-    folder = Path(tempfile.mkdtemp(prefix="sn-bench-"))
-    hubs: list[Hub] = []
-    try:
-        hubs = federation(folder, 5)
-        hubs[1].stop()
-        start = time.monotonic()
-        hubs[1].start()
-        ready = time.monotonic() - start
-        wait_until(partial(hubs[1].linked, 4), "links", 60)
-        time.sleep(5)
-        assert hubs[1].process is not None
-        daemon = psutil.Process(hubs[1].process.pid)
-        before = sum(daemon.cpu_times()[:2])
-        time.sleep(seconds)
-        used = sum(daemon.cpu_times()[:2]) - before
-        return {
-            "case": "idle",
-            "links": 4,
-            "rss_mb": round(daemon.memory_info().rss / 2**20, 1),
-            "core_percent": round(100 * used / seconds, 2),
-            "ready_s": round(ready, 2),
-            "commit": commit(),
-        }
-    finally:
-        stop_all(hubs)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def main() -> None:

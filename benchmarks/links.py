@@ -86,7 +86,8 @@ class End:
         """Send a payload so many times."""
         for number in range(count):
             message = Segment(job=bytes(32), round=0, attempt=number, author=self.peer, segment=0)
-            assert self.links.send(self.peer, message, payload.view())
+            if not self.links.send(self.peer, message, payload.view()):
+                raise RuntimeError("the link dropped a segment: its queue is full")
 
     async def wait(self, count: int) -> None:
         """Wait for so many messages."""

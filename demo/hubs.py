@@ -44,8 +44,8 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = START_S
 class Hub:
     """One hospital's hub: a state folder, a configuration, a process while it runs."""
 
-    def __init__(self, name: str, folder: Path, policy: str) -> None:
-        self.name = name
+    def __init__(self, name: str, folder: Path, policy: str, program: tuple[str, ...] = PROGRAM) -> None:
+        self.name, self.program = name, program
         self.state = folder / name
         self.port = free_port()
         self.config = folder / f"{name}.toml"
@@ -57,7 +57,10 @@ class Hub:
     def command(self, *arguments: str) -> Any:
         """Run a command of the product for this hub; its JSON. Raises `CommandError` with what it said."""
         done = subprocess.run(
-            [*PROGRAM, *arguments, "--state", str(self.state), "--json"], capture_output=True, check=False, text=True
+            [*self.program, *arguments, "--state", str(self.state), "--json"],
+            capture_output=True,
+            check=False,
+            text=True,
         )
         if done.returncode:
             raise CommandError(f"{self.name}: {' '.join(arguments[:2])}", done.stderr.strip())
@@ -65,7 +68,7 @@ class Hub:
 
     def begin(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command that waits for people."""
-        command = [*PROGRAM, *arguments, "--state", str(self.state), "--json"]
+        command = [*self.program, *arguments, "--state", str(self.state), "--json"]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -74,7 +77,7 @@ class Hub:
 
     def start(self, wait: bool = True) -> None:
         """Start the daemon."""
-        command = [*PROGRAM, "run", "--state", str(self.state), "--config", str(self.config)]
+        command = [*self.program, "run", "--state", str(self.state), "--config", str(self.config)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         if wait:

@@ -33,10 +33,11 @@ from protocols.errors import LocalError
 from protocols.groups import GROUP, GroupBody, Groups, Standing
 from protocols.identity import Identity, NodeId
 from protocols.job.events import Advance, Fallen, Moved, Noted, Revoked, Say, Serve, Settled, StartWork
-from protocols.job.job import Job, Site
+from protocols.job.job import Job
 from protocols.job.kinds import CANCEL, COHORT, DECISION, JOB, OUTCOME, JobSpec
 from protocols.job.life import ENDED
 from protocols.job.restore import Restored
+from protocols.job.site import Site
 from protocols.kinds import KINDS
 from protocols.membership.kinds import REVOCATION
 from protocols.membership.store import open_store

@@ -68,6 +68,9 @@ class Hub:
             raise StateError(
                 f"{state.folder} belongs to no federation: run 'secured-node init' or 'secured-node join'."
             )
+        swept = await store.sweep()
+        if swept:
+            log.info("left_over_blobs_deleted", count=swept)
         records, facts = await store.records(), restore(await store.job_facts())
         hub = cls(state, config_path, config, store, Node(identity, decode_record(charter), os.urandom, records, facts))
         await hub._compose(hub._node)
@@ -78,7 +81,7 @@ class Hub:
         self._membership = Membership(identity, node, store, await Membership.tickets(store), self._seeds)
         self._supervisor = Supervisor(self._launcher(), local_s=config.worker.timeout_s)
         data = await DataSets.load(store)
-        self._jobs = Jobs(node, store, data, self._supervisor, lambda: self.config.policy, self._post, self._on_record)
+        self._jobs = Jobs(node, store, data, self._supervisor, lambda: self.config, self._post, self._on_record)
         events = _NetEvents(self)
         self._links = Links(identity, node.federation, self._membership.contacts, events)
         self._driver = Driver(node, store, self._links, self._jobs)
@@ -113,7 +116,7 @@ class Hub:
         if options.socket:
             return SocketLauncher(Path(options.socket))
         self._state.make_scratch()
-        return ChildLauncher(self._state.scratch, options.sandbox)
+        return ChildLauncher(self._state.scratch, options.sandbox, min_rows=options.min_rows)
 
     # -- running -------------------------------------------------------------------------------------------------
 

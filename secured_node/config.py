@@ -50,12 +50,14 @@ class WorkerOptions(Options, frozen=True):
     """The process that reads data. socket: systemd's socket to connect to; empty: start it as a child.
 
     sandbox: strict, or none on machines without seccomp and Landlock (never with patients). timeout_s: how long one
-    computation may take.
+    computation may take. min_rows: the least rows of this site that a job may be content with, whatever the policy's
+    rules say; a worker of systemd holds the number on its own command line.
     """
 
     socket: str = ""
     sandbox: Literal["strict", "none"] = "strict"
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=7 * 86_400)] = 3600.0
+    min_rows: Annotated[int, msgspec.Meta(ge=1, le=10**9)] = 10
 
 
 class Rule(Options, frozen=True):

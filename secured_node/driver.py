@@ -28,6 +28,7 @@ from protocols.records.events import Dropped, Forked, Learned
 from protocols.records.record import Record
 from protocols.secagg.effects import Certified, Evidence, Retried
 from secured_node.store.audit import Told
+from secured_node.store.blobs import DamagedBlob
 from secured_node.store.store import Kept, Store
 
 log = structlog.get_logger()
@@ -241,7 +242,12 @@ class Driver:
         self.post(Computed(effect.token, value))
 
     async def _serve(self, effect: Serve) -> None:
-        fact = await self._store.certified(effect.job, effect.round)
+        try:
+            fact = await self._store.certified(effect.job, effect.round)
+        except DamagedBlob as error:  # whoever asked finds the same sum elsewhere, and this hub goes on without it
+            log.error("sum_damaged", job=effect.job.hex(), round=effect.round, reason=str(error))
+            self._count("sum_damaged")
+            return
         if fact is not None:
             self._sender.send(effect.to, fact.certificate, fact.total if effect.with_sum else None)
 

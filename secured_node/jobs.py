@@ -25,7 +25,7 @@ from protocols.job.life import ENDED, State
 from protocols.message import Payload
 from protocols.node import ForJob, Node, Proposed
 from protocols.records.events import Dropped, Learned
-from secured_node.config import Policy
+from secured_node.config import Config
 from secured_node.datasets import DataSets
 from secured_node.driver import Broken
 from secured_node.policy import decide
@@ -39,6 +39,8 @@ RESTARTS_MAX: Final = 5
 """A worker that dies so often in one job does so for a reason."""
 RESTART_AFTER_S: Final = 1.0
 """Doubles with each death."""
+FORGET_AGAIN_S: Final = 300.0
+"""After no worker could be had for it, or one died over it: the integers of an ended job are in nobody's way."""
 
 
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,13 +68,15 @@ class Jobs:
         store: Store,
         data: DataSets,
         supervisor: Supervisor,
-        policy: Callable[[], Policy],
+        config: Callable[[], Config],
         post: Callable[[Event], None],
         on_record: Callable[[Learned | Dropped], None],
     ) -> None:
         self._node, self._store, self._data, self._supervisor = node, store, data, supervisor
-        self._policy, self._post, self._on_record = policy, post, on_record
+        self._config, self._post, self._on_record = config, post, on_record
         self._running: dict[bytes, _Running] = {}
+        self._to_forget: set[str] = set()
+        self._forgetting: asyncio.Task[None] | None = None
 
     def learned(self, effect: Learned | Dropped) -> None:
         """A record came or went."""
@@ -86,6 +90,8 @@ class Jobs:
         running = self._running.get(effect.job)
         if running is None:
             if isinstance(effect, Moved) and effect.state is not State.DONE:
+                if effect.state in ENDED:
+                    self._forget(self._node.jobs[effect.job])
                 return
             queue: asyncio.Queue[Advance | StartWork | Moved] = asyncio.Queue()
             live = self._make_up if isinstance(effect, Moved) else self._live
@@ -103,7 +109,10 @@ class Jobs:
         """End all jobs' tasks; the workers go with them."""
         for running in [*self._running.values()]:
             running.task.cancel()
-        await asyncio.gather(*(r.task for r in self._running.values()), return_exceptions=True)
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+        tasks = [r.task for r in self._running.values()] + ([self._forgetting] if self._forgetting else [])
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _propose(self, job: Job) -> None:
         answered = self._node.store.get(DECISION, self._node.identity.node, job.subject)
@@ -115,7 +124,8 @@ class Jobs:
         spec = job.spec
         member = not spec.members or self._node.identity.node in spec.members
         facts = self._data.facts(spec.data.name) if spec.data else None
-        return decide(self._policy(), job.author, spec, facts, member=member)
+        config = self._config()
+        return decide(config.policy, job.author, spec, facts, member=member, floor=config.worker.min_rows)
 
     # -- one job -------------------------------------------------------------------------------------------------
 
@@ -126,7 +136,8 @@ class Jobs:
             while not ended:
                 wish = await wishes.get()
                 ended = isinstance(wish, Moved) and wish.state in ENDED
-            await self._forget(work, job)
+            await work.close()
+            self._forget(job)
         finally:
             self._running.pop(job.job, None)
             await work.close()
@@ -137,6 +148,7 @@ class Jobs:
             await self._live(job, wishes)
         else:
             self._running.pop(job.job, None)
+            self._forget(job)
 
     async def _serve(self, job: Job, work: _Work, wishes: asyncio.Queue[Advance | StartWork | Moved]) -> bool:
         """Grant wishes until the job has ended (True), or cannot go on here."""
@@ -158,13 +170,27 @@ class Jobs:
             self._post(ForJob(job.job, WorkFailed("its worker died again and again")))
         return job.state in ENDED
 
-    async def _forget(self, work: _Work, job: Job) -> None:
-        """The integers that the worker kept have had their time."""
-        await work.close()
-        try:
-            await self._supervisor.forget(job.subject)
-        except (JobFailed, WorkerDied) as error:
-            log.warning("integers_left_behind", job=job.subject, reason=str(error))
+    def _forget(self, job: Job) -> None:
+        """The integers that a worker kept have had their time: the job has ended, durably, and no worker has it."""
+        self._to_forget.add(job.subject)
+        if self._forgetting is None:
+            self._forgetting = asyncio.get_running_loop().create_task(self._forget_all())
+            self._forgetting.add_done_callback(self._ended)
+
+    async def _forget_all(self) -> None:
+        """One worker after the other: a hub that starts may have many ended jobs. Those of before a crash are among
+        them, since the core tells of every ended job at the start."""
+        while self._to_forget:
+            for job in sorted(self._to_forget):
+                try:
+                    await self._supervisor.forget(job)
+                except (JobFailed, WorkerDied) as error:
+                    log.warning("integers_left_behind", job=job, reason=str(error), again_s=FORGET_AGAIN_S)
+                else:
+                    self._to_forget.discard(job)
+            if self._to_forget:
+                await asyncio.sleep(FORGET_AGAIN_S)
+        self._forgetting = None
 
     async def _grant(self, work: _Work, wish: Advance | StartWork) -> Event:
         if isinstance(wish, Advance):

@@ -2,7 +2,8 @@
 
 The first rule whose patterns fit a job decides; where none fits, the default does. A rule that says `join` must be
 satisfied in its numbers too; a job that fits its patterns but asks for less or more than it allows is refused. No job
-may be content with sites of fewer than ten rows unless the rule that fits it says so itself. What the policy says is
+may be content with sites of fewer than ten rows unless the rule that fits it says so itself, and none with fewer than
+the worker's own floor, which holds even if this process is taken over (`work.computation`). What the policy says is
 `join`, `ask` (a data manager decides) or `refuse`; the protocol may still turn a join into a refusal
 (`protocols.job.cohorting.objection`), never the other way round.
 """
@@ -31,15 +32,18 @@ class DataFacts:
     rows: int
 
 
-def decide(policy: Policy, submitter: NodeId, spec: JobSpec, data: DataFacts | None, *, member: bool) -> Decide:
+def decide(
+    policy: Policy, submitter: NodeId, spec: JobSpec, data: DataFacts | None, *, member: bool, floor: int = ROWS_MIN
+) -> Decide:
     """This site's answer to a job.
 
     data: the site's own data set of that name, None if it has none. member: whether the job lists this hub or nobody.
+    floor: the worker's own, which refuses jobs that are content with fewer rows: said here, before anything runs.
     """
     if not member:
         return Decide(Answer.REFUSE, "the job lists its members, and this hub is not one of them")
     if spec.data is not None:
-        against = _misfit(spec, data)
+        against = _misfit(spec, data) or _below(floor, spec)
         if against:
             return Decide(Answer.REFUSE, against)
     rule = next((r for r in policy.rule if _fits(r, submitter, spec)), None)
@@ -68,6 +72,12 @@ def _misfit(spec: JobSpec, data: DataFacts | None) -> str:
     if data.rows < spec.min_rows:
         return f"this site has fewer than the {spec.min_rows} rows that the job asks for"
     return ""
+
+
+def _below(floor: int, spec: JobSpec) -> str:
+    if spec.min_rows >= floor:
+        return ""
+    return f"the job is content with {spec.min_rows} rows of a site; this site's worker wants {floor}"
 
 
 def _fits(rule: Rule, submitter: NodeId, spec: JobSpec) -> bool:

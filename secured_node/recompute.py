@@ -56,7 +56,7 @@ def _recompute(chain: dict[str, Any], members: int) -> tuple[Any, dict[str, Any]
     description = Description(_schema(chain, spec), None, spec.parameters.decode())
     try:
         with tempfile.TemporaryDirectory(prefix="secured-node-") as folder:
-            computation = Computation(order, description, Kept(Path(folder)))
+            computation = Computation(order, description, Kept(Path(folder)), spec.min_rows)
             for number, (_, total) in enumerate(chain["rounds"], 1):
                 computation.apply(number, memoryview(bytes.fromhex(total))[: -CHECK_BITS // 8])
             document, arrays = computation.result()

@@ -6,6 +6,7 @@ named ``secured-node.key``, which then comes first and needs no file.
 
 from __future__ import annotations
 
+import binascii
 import fcntl
 import os
 import secrets
@@ -16,6 +17,8 @@ from typing import Final, TextIO
 from protocols.identity import SEED_BYTES, Identity
 
 KEY: Final = "key"
+KEY_FILE_BYTES_MAX: Final = 1024
+"""64 hexadecimal digits and a line's end; what is longer is another file."""
 CREDENTIAL: Final = "secured-node.key"
 API_SOCKET: Final = "api.sock"
 SCRATCH: Final = "scratch"
@@ -99,8 +102,7 @@ class State:
         path = self._credential() or self.folder / KEY
         try:
             mode = path.stat().st_mode
-            text = path.read_text(encoding="ascii").strip()
-            seed = bytes.fromhex(text)
+            seed = _read_seed(path)
         except FileNotFoundError:
             raise StateError(f"{path} does not exist: run 'secured-node init' or 'secured-node join' first.") from None
         except OSError as error:
@@ -117,6 +119,19 @@ class State:
         folder = os.environ.get("CREDENTIALS_DIRECTORY")
         path = Path(folder) / CREDENTIAL if folder else None
         return path if path is not None and path.exists() else None
+
+
+def _read_seed(path: Path) -> bytes:
+    """The seed that a file holds in hexadecimal; no text of it is left in memory. Raises `OSError`, `ValueError`."""
+    text = bytearray(KEY_FILE_BYTES_MAX)
+    try:
+        with path.open("rb", buffering=0) as file:
+            size = file.readinto(text) or 0
+        while size and text[size - 1 : size].isspace():
+            size -= 1
+        return binascii.unhexlify(memoryview(text)[:size])
+    finally:
+        text[:] = bytes(len(text))
 
 
 def _private(path: str, flags: int) -> int:

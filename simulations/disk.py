@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
+from protocols.job.clock import Waited
 from protocols.job.events import Joined
 from protocols.message import Payload
 from protocols.records.record import Record
@@ -86,6 +87,8 @@ def _place(fact: object) -> Hashable:
             return type(fact), fact.job, fact.round
         case Signed():
             return Signed, fact.vote.job, fact.vote.round
+        case Waited():
+            return Waited, fact.job
         case Certified():
             return Certified, fact.certificate.job, fact.certificate.round
         case Joined():

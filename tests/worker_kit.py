@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from protocols.message import Payload
-from secured_node.work.frames import Sandbox
+from secured_node.work.frames import ROWS_FLOOR, Sandbox
 from secured_node.work.launch import MODULE
 from secured_node.work.supervisor import ChildLauncher, JobResult, OpenJob, Session, Supervisor
 from tests.unit.walls_kit import REPOSITORY
@@ -91,6 +91,7 @@ async def worker_site(
     plugins: Path | None = None,
     command: tuple[str, ...] = WORKER,
     local_s: float = 60.0,
+    floor: int = ROWS_FLOOR,
     spare: bool = False,
 ) -> AsyncIterator[Site]:
     """A site whose workers are children of this process, all ended when it is left."""
@@ -99,7 +100,7 @@ async def worker_site(
     write_ward(data, rows)
     paths = [str(path) for path in (plugins, REPOSITORY) if path is not None]
     environment = {"PYTHONPATH": os.pathsep.join(paths)}
-    launcher = ChildLauncher(root / "scratch", sandbox, command=command, environment=environment)
+    launcher = ChildLauncher(root / "scratch", sandbox, min_rows=floor, command=command, environment=environment)
     supervisor = Supervisor(launcher, local_s=local_s, spare=spare)
     try:
         yield Site(root, data, supervisor)

@@ -1,0 +1,1 @@
+"""How a newcomer comes in: the code, its keys, the newcomer's request, the inviter's desk and tickets. See `desk`."""

@@ -25,13 +25,13 @@ that is the driver's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from protocols.core import Computed, Draw, Effect, Event, LinkUp, Persist, Progressed, Received, Refused, Tick
+from protocols.core import Computed, Effect, Event, LinkUp, Persist, Progressed, Received, Refused, Tick
 from protocols.errors import LocalError, PeerError
-from protocols.groups import GROUP, GroupBody, Groups, Standing
-from protocols.identity import Identity, NodeId
+from protocols.groups import GROUP, GroupBody, Standing
+from protocols.identity import NodeId
+from protocols.job.clock import CollectionClock
 from protocols.job.cohorting import Decided, check_cohort, close, cohort_of, objection
 from protocols.job.collection import Collection
 from protocols.job.events import (
@@ -66,6 +66,7 @@ from protocols.job.kinds import (
 from protocols.job.life import ENDED, TRANSITIONS, State, Step
 from protocols.job.restore import Restored
 from protocols.job.serving import Serving
+from protocols.job.site import Site
 from protocols.message import DIGEST_BYTES, Message
 from protocols.records.record import sign_record
 from protocols.secagg.attempt import Token, Vector
@@ -74,22 +75,9 @@ from protocols.secagg.messages import MEMBERS_MAX, Certificate, Offer
 from protocols.secagg.round import Round
 from protocols.secagg.signing import RoundId, first_history
 
-COHORT_LATE_S: Final = 3600.0
-"""So long after the collection's end a cohort record may come: a submitter's hub that was away for lunch."""
 DECISIONS_LATE_S: Final = 3600.0
 """So long after a cohort record the decisions that it names may come: they travel beside it, within minutes."""
 CONTRADICTION: Final = "two certificates contradict each other: more nodes lie than the job is safe against"
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What a job knows of the hub it runs on. groups: shared by all jobs, kept up to date by the driver."""
-
-    identity: Identity
-    federation: bytes
-    min_cohort: int
-    groups: Groups
-    draw: Draw
 
 
 class Job:
@@ -98,7 +86,7 @@ class Job:
     def __init__(
         self, job: bytes, author: NodeId, spec: JobSpec, site: Site, opened_at: float, restored: Restored | None = None
     ) -> None:
-        """job: digest of the record. opened_at: when the record came, in monotonic seconds: collections run from it."""
+        """job: digest of the record. opened_at: when the record came or the hub started, in monotonic seconds."""
         self.job, self.author, self.spec = job, author, spec
         self.state = State.PROPOSED
         self.reason = ""
@@ -108,7 +96,7 @@ class Job:
         self.round: Round | None = None
         self._site, self._me = site, site.identity.node
         self._restored = restored or Restored()
-        self._closes_at = opened_at + spec.collect_s
+        self._clock = CollectionClock(job, opened_at, spec.collect_s, self._restored.waited_s)
         self._records = Collection(opened_at)
         self._sequence = 0
         self._closed = False
@@ -137,7 +125,8 @@ class Job:
         """When the job wants a `Tick`."""
         if self.state in ENDED and self._follower is None:
             return None
-        times = [self._closes_at if self._collects else self._late_at]
+        times = [self._clock.closes_at if self._collects else self._late_at]
+        times += [self._clock.keep_at] if self._waits else []
         for part in (self.round, self._follower):
             if part is not None and part.wake_at is not None:
                 times.append(part.wake_at)
@@ -150,7 +139,7 @@ class Job:
         if self.body is not None or self._closed:
             return float("inf")
         if not self._records.cohorts:
-            return self._closes_at + COHORT_LATE_S
+            return self._clock.late_at
         lost = self._restored.cohort is not None and self._restored.cohort not in self._records.cohorts
         return self._records.cohort_at + DECISIONS_LATE_S if lost or self._records.undecided() else float("inf")
 
@@ -219,6 +208,7 @@ class Job:
 
     def _pass_on(self, event: Event, now: float) -> list[Effect]:
         effects = [*self._collect(now), *self._give_up(now)] if isinstance(event, Tick) else []
+        effects += self._clock.keep(now) if self._waits else []
         if self._follower is not None:
             effects += self._follower.handle(event, now)
         if self.round is None or (isinstance(event, Computed) and not self._current(event.token)):
@@ -332,7 +322,7 @@ class Job:
         """At the submitter's hub: close the collection when it can be."""
         if not self._collects:
             return []
-        site, time_up = self._site, now >= self._closes_at
+        site, time_up = self._site, now >= self._clock.closes_at
         closing = close(self.spec, self.decisions, site.groups, site.min_cohort, time_up=time_up)
         if closing.cohort is None and not closing.failure:
             return []
@@ -340,6 +330,11 @@ class Job:
         if closing.cohort is not None:
             return [self._say(COHORT, closing.cohort)]
         return [self._say(CANCEL, Cancel(closing.failure[:TEXT_CHARS_MAX]))]
+
+    @property
+    def _waits(self) -> bool:
+        """Whether the clock of the collection runs: no cohort is known."""
+        return not (self.state in ENDED or self._closed or self._records.cohorts)
 
     def _give_up(self, now: float) -> list[Effect]:
         """What the job waited for did not come."""

@@ -8,7 +8,7 @@ import msgspec
 
 from protocols.message import DIGEST_BYTES, Count, Digest, Message
 from protocols.records.buckets import BUCKETS
-from protocols.records.record import RECORD_BYTES_MAX, KindName, Record
+from protocols.records.record import KindName, Record
 
 ENTRIES_MAX: Final = 2048
 """Entries of a listing: of about 105 bytes each, 210 KiB."""
@@ -21,8 +21,6 @@ SUMMARY_BYTES_MAX: Final = BUCKETS * DIGEST_BYTES + 64
 LISTING_BYTES_MAX: Final = 64 + ENTRIES_MAX * 112
 PULL_BYTES_MAX: Final = 64 + BATCH_RECORDS_MAX * (DIGEST_BYTES + 2)
 RECORDS_BYTES_MAX: Final = 64 + BATCH_BYTES_MAX
-
-assert BATCH_BYTES_MAX > RECORD_BYTES_MAX  # noqa: S101 - of two constants, at import
 
 BucketNumber = Annotated[int, msgspec.Meta(ge=0, lt=BUCKETS)]
 

@@ -86,8 +86,10 @@ class Api:
                 return _error(HTTPStatus.CONFLICT, "refused", str(error))
             except PeerError as error:
                 return _error(HTTPStatus.BAD_REQUEST, error.code, error.detail)
-            except (StorageError, DatabaseError) as error:
+            except StorageError as error:
                 return _error(HTTPStatus.INSUFFICIENT_STORAGE, "storage", "the hub cannot write", str(error))
+            except DatabaseError as error:
+                return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "storage", "what the hub keeps is damaged", str(error))
             if isinstance(answer, web.StreamResponse):
                 return answer
             return web.Response(body=msgspec.json.encode(answer), content_type="application/json")

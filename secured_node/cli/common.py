@@ -9,14 +9,15 @@ import sys
 from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from secured_node.state import State
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 STATE_DEFAULT: Final = Path("/var/lib/secured-node")
 STATE_VARIABLE: Final = "SECURED_NODE_STATE"
@@ -55,7 +56,7 @@ def report(failure: CommandError) -> None:
         body = {"what": failure.what, "why": failure.why, "todo": failure.todo, "exit_code": int(failure.exit_code)}
         click.echo(msgspec.json.encode({"error": body}).decode(), err=True)
         return
-    console = Console(stderr=True, highlight=False, emoji=False)
+    console = _console(stderr=True)
     console.print(f"[red]error:[/red] {_plain(failure.what)}{': ' if failure.why else ''}{_plain(failure.why)}")
     if failure.todo:
         console.print(f"  try: {_plain(failure.todo)}")
@@ -133,7 +134,13 @@ def put(as_json: bool, value: Any, human: Callable[[Console], None]) -> None:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
         return
-    human(Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 160))
+    human(_console(width=None if sys.stdout.isatty() else 160))
+
+
+def _console(**options: Any) -> Console:
+    from rich.console import Console  # noqa: PLC0415 - the daemon, which is a command too, never prints a table
+
+    return Console(highlight=False, emoji=False, **options)
 
 
 def table(console: Console, title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
@@ -141,6 +148,8 @@ def table(console: Console, title: str, columns: tuple[str, ...], rows: list[tup
     if not rows:
         console.print(f"{title}: none")
         return
+    from rich.table import Table  # noqa: PLC0415 - as above
+
     made = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for column in columns:
         made.add_column(column, overflow="fold")

@@ -1,4 +1,4 @@
-"""`secured-node run`: the daemon."""
+"""`secured-node run`: the daemon. What it is made of is imported when it runs, without what only screens need."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from pathlib import Path
 import click
 
 from protocols.errors import PeerError
-from secured_node.app import Hub
 from secured_node.cli.common import CommandError, Exit, config_path, with_config, with_state
 from secured_node.config import ConfigError, load_config
-from secured_node.logs import set_up_logs
+from secured_node.hiding import hidden
 from secured_node.state import State, StateError
 from secured_node.store.database import DatabaseError, StorageError
 
@@ -24,7 +23,6 @@ def command(state: Path, config: Path | None) -> None:
     """Run the daemon until it is told to stop (SIGTERM). SIGHUP reloads the configuration."""
     path = config_path(config)
     try:
-        set_up_logs(load_config(path).log)
         asyncio.run(_run(state, path))
     except ConfigError as error:
         raise CommandError("the configuration", str(error), "secured-node doctor", Exit.CONFIG) from None
@@ -41,5 +39,11 @@ def command(state: Path, config: Path | None) -> None:
 
 
 async def _run(state: Path, config: Path | None) -> None:
+    with hidden("rich"):
+        import structlog  # noqa: F401, PLC0415 - before whoever else imports it
+    from secured_node.app import Hub  # noqa: PLC0415
+    from secured_node.logs import set_up_logs  # noqa: PLC0415
+
+    set_up_logs(load_config(config).log)
     hub = await Hub.open(State(state), config)
     await hub.run(lambda port: print(f"listening on port {port}", file=sys.stderr))  # noqa: T201 - for people

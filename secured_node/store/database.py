@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+from secured_node.hiding import hidden
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -36,6 +37,7 @@ MIGRATIONS: Final = (
         sequence INTEGER PRIMARY KEY, time TEXT NOT NULL, event TEXT NOT NULL, body TEXT NOT NULL, digest BLOB NOT NULL
     ) STRICT;
     """,
+    "CREATE TABLE waited (job BLOB PRIMARY KEY, seconds REAL NOT NULL CHECK (seconds >= 0)) STRICT;",
 )
 """Each is applied once, in order; the file's user_version says how many were."""
 
@@ -94,12 +96,6 @@ def _migrate(db: Database) -> None:
 
 
 def _sqlite_utils() -> type[Database]:
-    hidden = "pandas" not in sys.modules
-    if hidden:
-        sys.modules["pandas"] = None  # type: ignore[assignment]
-    try:
+    with hidden("pandas"):
         from sqlite_utils import Database as Library  # noqa: PLC0415 - see the module's text
-    finally:
-        if hidden:
-            del sys.modules["pandas"]
     return Library

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from protocols.errors import PeerError
+from protocols.job.clock import Waited
 from protocols.job.events import Joined
 from protocols.message import Message
 from protocols.records.record import Record, decode_record, encode_record
@@ -68,6 +69,16 @@ class Store:
         await self.run(self._db.close)
         self._thread.shutdown()
 
+    async def sweep(self) -> int:
+        """Delete what a crash left behind and no row names; how many blobs. At the start, before anything is written,
+        and only by the one process that has the folder."""
+        return await self.run(lambda: self.blobs.sweep(self._named()))
+
+    def _named(self) -> set[str]:
+        """The blobs that rows name."""
+        sums = {name for (name,) in self._db.execute("SELECT total FROM certified")}
+        return sums | {name for row in self._signed_rows() for name in _blobs_of(row)}
+
     # -- facts ---------------------------------------------------------------------------------------------------
 
     async def commit(self, facts: Sequence[object], told: Sequence[Told] = (), dropped: Sequence[bytes] = ()) -> None:
@@ -110,6 +121,9 @@ class Store:
                 )
             case Joined():
                 self._db.execute("INSERT INTO joined VALUES (?, ?)", (fact.job, fact.cohort))
+                self._db.execute("DELETE FROM waited WHERE job = ?", (fact.job,))
+            case Waited():
+                self._db.execute("INSERT OR REPLACE INTO waited VALUES (?, ?)", (fact.job, fact.waited_s))
             case Entered():
                 row = (fact.job, fact.round, fact.attempt)
                 self._db.execute("INSERT OR REPLACE INTO entered VALUES (?, ?, ?)", row)
@@ -160,26 +174,27 @@ class Store:
         return [record for (data,) in rows if (record := _record(data)) is not None]
 
     async def job_facts(self) -> list[object]:
-        """Every job's facts, in an order that `protocols.job.restore` can fold. Sums stay on disk."""
+        """Every job's facts for `protocols.job.restore`; of what is certified, the certificates: sums stay on disk."""
         return await self.run(self._job_facts)
 
     def _job_facts(self) -> list[object]:
         execute = self._db.execute
         facts: list[object] = [Joined(job, cohort) for job, cohort in execute("SELECT job, cohort FROM joined")]
-        latest = "SELECT certificate, total, max(round) FROM certified GROUP BY job"
-        facts += [self._certified(certificate, total) for certificate, total, _ in execute(latest)]
+        facts += [Waited(*row) for row in execute("SELECT job, seconds FROM waited")]
+        latest = "SELECT certificate, max(round) FROM certified GROUP BY job"
+        facts += [_certificate(certificate) for certificate, _ in execute(latest)]
         facts += [Entered(*row) for row in execute("SELECT job, round, attempt FROM entered")]
         return facts + [self._signed(row) for row in self._signed_rows()]
 
     def _certified(self, certificate: bytes, total: str) -> Certified:
-        return Certified(msgspec.msgpack.decode(certificate, type=Certificate), self.blobs.get(total))
+        return Certified(_certificate(certificate), self.blobs.get(total))
 
     def _signed(self, row: SignedRow) -> Signed:
         inputs = tuple((author, segment, self.blobs.get(name)) for author, segment, name in row.inputs)
         return Signed(row.vote, row.offers, row.roots, row.sums, inputs, self.blobs.get(row.total))
 
     async def certified(self, job: bytes, number: int) -> Certified | None:
-        """The certificate and sum of a past round."""
+        """The certificate and sum of a past round. Raises `DamagedBlob` if the sum is not what was certified here."""
         query = "SELECT certificate, total FROM certified WHERE job = ? AND round = ?"
 
         def read() -> Certified | None:
@@ -251,6 +266,10 @@ def _record(data: bytes) -> Record | None:
         return decode_record(data)
     except PeerError:
         return None
+
+
+def _certificate(data: bytes) -> Certificate:
+    return msgspec.msgpack.decode(data, type=Certificate)
 
 
 def _blobs_of(row: SignedRow) -> Iterable[str]:

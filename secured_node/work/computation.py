@@ -4,6 +4,8 @@ Rules.
 - `apply` counts: see `tasks.course`. A worker that is opened anew and given the same sums has the same state.
 - `local` for round r + 1 is possible only in that state, and gives the same integers however often it is asked.
 - What the job record says and what the task makes of it must agree (word size, rows), else the job is refused.
+- The daemon's order is not believed where it would make sums finer than this site allows: the floor on rows is the
+  worker's own.
 """
 
 from __future__ import annotations
@@ -34,8 +36,11 @@ from secured_node.work.parsing import parse_data, parse_parameters
 class Computation:
     """A job. `opened` is what the daemon is told of it."""
 
-    def __init__(self, order: Open, description: Description, kept: Kept) -> None:
-        """Parse, read the data, prepare. Raises `DataError`, `EncodingError`, `WorkerError`, and what a task raises."""
+    def __init__(self, order: Open, description: Description, kept: Kept, rows_floor: int) -> None:
+        """Parse, read the data, prepare. rows_floor: of this site, which no order can lower.
+
+        Raises `DataError`, `EncodingError`, `WorkerError`, and what a task raises.
+        """
         self._kept, self._rounds_max = kept, order.rounds_max
         raw = parse_parameters(description.parameters, find_task(order.task), order.min_rows)
         schema, mapping = parse_data(description)
@@ -52,6 +57,7 @@ class Computation:
         rows = problems = 0
         table: Table | None = None
         if order.path is not None and uses_data:
+            _check_floor(order.min_rows, rows_floor)
             columns = course.task.columns(course.parameters)
             table, found = read_table(Path(order.path), _need(schema), mapping, columns)
             if table.rows < order.min_rows:
@@ -115,6 +121,16 @@ class Computation:
         result = self._course.result()
         document = {"data": result.data, "tables": result.tables, "problem": result.problem}
         return msgspec.json.encode(document), save(result.arrays)
+
+
+def _check_floor(min_rows: int, floor: int) -> None:
+    """Not `max` of the two: what a task makes of the number must be the same at all sites."""
+    if min_rows < floor:
+        raise DataError(
+            "the job",
+            f"it is content with {min_rows} rows of a site; this site's worker wants {floor}",
+            "submit it with a larger min_rows; the worker's own command line (--min-rows) sets the floor",
+        )
 
 
 def _need(schema: Schema | None) -> Schema:

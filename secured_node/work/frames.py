@@ -35,6 +35,9 @@ TEXT_CHARS_MAX: Final = 2000
 ROUNDS_MAX: Final = 100_000
 MEMBERS_MAX: Final = 4096
 ROWS_MAX: Final = 10**9
+ROWS_FLOOR: Final = 10
+"""Sums over fewer rows of a site say too much of each of them. A worker that was not told otherwise on its own command
+line refuses jobs that are content with fewer."""
 PATH_CHARS_MAX: Final = 4095
 """PATH_MAX of Linux."""
 LAYERS_MAX: Final = 16

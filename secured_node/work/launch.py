@@ -20,7 +20,7 @@ import structlog
 import secured_node
 from secured_node.work.channel import AsyncChannel
 from secured_node.work.errors import WorkerDied
-from secured_node.work.frames import TO_DAEMON, TO_WORKER, FrameError, Ready, Sandbox, printable
+from secured_node.work.frames import ROWS_FLOOR, TO_DAEMON, TO_WORKER, FrameError, Ready, Sandbox, printable
 
 log = structlog.get_logger()
 
@@ -89,8 +89,8 @@ class SocketLauncher:
 class ChildLauncher:
     """Workers that are children of this process and of the same user.
 
-    scratch: folder for what they keep. sandbox: as the site's configuration says. command, environment: the program,
-    without the worker's own options, and additions to its environment; for installations that need others.
+    scratch: folder for what they keep. sandbox, min_rows: as the site's configuration says. command, environment: the
+    program, without the worker's own options, and additions to its environment; for installations that need others.
     """
 
     def __init__(
@@ -98,10 +98,11 @@ class ChildLauncher:
         scratch: Path,
         sandbox: Sandbox = "strict",
         *,
+        min_rows: int = ROWS_FLOOR,
         command: tuple[str, ...] = (sys.executable, "-P", "-s", "-m", MODULE),
         environment: dict[str, str] | None = None,
     ) -> None:
-        self._command = (*command, "--scratch", str(scratch), "--sandbox", sandbox)
+        self._command = (*command, "--scratch", str(scratch), "--sandbox", sandbox, "--min-rows", str(min_rows))
         self._environment = _environment() | (environment or {})
 
     async def launch(self) -> Worker:

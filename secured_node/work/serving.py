@@ -39,12 +39,14 @@ class Settings:
     """What the worker was started with; no frame can change it.
 
     scratch: folder that holds one folder a job. sandbox: whether walls are required. data: folders that may hold data
-    sets; none named, any file that this user can read may be one.
+    sets; none named, any file that this user can read may be one. rows_floor: jobs that are content with fewer rows of
+    this site are refused, whatever the daemon's policy says.
     """
 
     scratch: Path
     sandbox: Sandbox = "strict"
     data: tuple[Path, ...] = ()
+    rows_floor: int = frames.ROWS_FLOOR
 
 
 class Server:
@@ -131,7 +133,7 @@ class Server:
     def _run(self, order: frames.Open, description: Description, kept: Kept) -> None:
         from secured_node.work.computation import Computation  # noqa: PLC0415 - as above
 
-        computation = Computation(order, description, kept)
+        computation = Computation(order, description, kept, self._settings.rows_floor)
         self._channel.send(computation.opened)
         while (packet := self._channel.receive()) is not None:
             if self._step(computation, packet):

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from secured_node.work.channel import Channel
-from secured_node.work.frames import TO_DAEMON, TO_WORKER
+from secured_node.work.frames import ROWS_FLOOR, ROWS_MAX, TO_DAEMON, TO_WORKER
 from secured_node.work.serving import Server, Settings
 from secured_node.work.surroundings import Voice, die_with_parent, preload
 
@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"worker: {error}. It is started by the daemon or by systemd, not by hand.\n")
         return 2
     channel = Channel(connected, sends=TO_DAEMON, receives=TO_WORKER)
-    server = Server(channel, Settings(scratch, options.sandbox, tuple(options.data)), Voice())
+    settings = Settings(scratch, options.sandbox, tuple(options.data), options.min_rows)
+    server = Server(channel, settings, Voice())
     return 0 if server.serve() else 1
 
 
@@ -44,9 +45,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--scratch", type=Path, required=True, help="folder in which each job has one for its integers")
     add("--sandbox", choices=("strict", "none"), default="strict", help="none: work even without walls")
     add("--data", type=Path, action="append", default=[], help="folder that may hold data sets; repeatable; else any")
+    add("--min-rows", type=_rows, default=ROWS_FLOOR, help="refuse jobs content with fewer rows of this site")
     add("--fd", type=int, default=0, help="descriptor of the connected socket")
     add("--cold", action="store_true", help="import nothing large before the walls")
     return parser
+
+
+def _rows(text: str) -> int:
+    rows = int(text)
+    if not 1 <= rows <= ROWS_MAX:
+        raise ValueError(text)
+    return rows
 
 
 def _take_socket(descriptor: int) -> socket.socket:

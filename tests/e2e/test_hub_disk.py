@@ -93,7 +93,7 @@ async def test_crash_everywhere_kill_while_committing_leaves_all_or_nothing_of_a
             await store.close()
 
 
-def test_blobs_without_rows_and_halves_of_blobs_are_harmless(tmp_path: Path) -> None:
+def test_blobs_without_rows_and_halves_of_blobs_are_cleared_at_the_start(tmp_path: Path) -> None:
     with alone(tmp_path) as hub:
         blobs = hub.state / "blobs"
         blobs.mkdir(exist_ok=True)
@@ -101,7 +101,8 @@ def test_blobs_without_rows_and_halves_of_blobs_are_harmless(tmp_path: Path) -> 
         (blobs / ("cd" * 32 + ".part")).write_bytes(b"half")
         hub.start()
         assert hub.ask("GET", "/health") == {"ok": True}
-        assert not list(blobs.glob("*.part"))
+        assert not list(blobs.iterdir())
+        assert "left_over_blobs_deleted" in hub.log.read_text()
 
 
 def test_a_damaged_database_is_an_error_in_words_with_its_exit_code(tmp_path: Path) -> None:

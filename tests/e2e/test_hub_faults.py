@@ -163,6 +163,7 @@ def test_a_hub_killed_when_its_job_was_done_still_gives_the_result(hubs: list[Hu
         hubs[3].start()
         done(hubs, job)
         assert result(hubs[3], job)["data"]["rounds"] == 3
+        wait_until(lambda job=job: not (hubs[3].state / "scratch" / job).exists(), "integers were left behind")
         assert _verified(hubs[3], job)
 
 
@@ -191,3 +192,60 @@ def test_nothing_that_a_worker_kept_outlives_its_job(hubs: list[Hub], tmp_path: 
             lambda hub=hub: not [f for f in (hub.state / "scratch").rglob("*.words") if job in str(f)],
             f"{hub.name}'s worker left integers behind",
         )
+
+
+def kept_words(hub: Hub, job: str) -> dict[str, bytes]:
+    """What a hub's workers keep for a job."""
+    folder = hub.state / "scratch" / job
+    return {path.name: path.read_bytes() for path in folder.glob("*.words")} if folder.exists() else {}
+
+
+def test_integers_that_a_kill_at_the_end_left_behind_are_cleared_at_the_next_start(hubs: list[Hub]) -> None:
+    """Of ended jobs, done or cancelled; those of a round that is not certified stay, and are the ones that go in."""
+    over = [submit(hubs[0], "bench", {"length": 20, "rounds": 1, "word_bits": 32}, hubs, word_bits=32) for _ in "ab"]
+    for job in over:
+        done(hubs, job)
+    live = long_job(hubs)
+    wait_until(lambda: furthest(hubs, live) >= 2, "the job does not run", every_s=0.001)
+    hubs[3].kill()  # nobody can certify another round now
+    wait_until(lambda: len(kept_words(hubs[0], live)) == 1, "no integers are kept", every_s=0.01)
+    time.sleep(0.5)
+    before = kept_words(hubs[0], live)
+    hubs[0].kill()
+    for job in over:  # as a kill between the end of the job and its being forgotten leaves them
+        folder = hubs[0].state / "scratch" / job
+        folder.mkdir(exist_ok=True)
+        (folder / "round-1.words").write_bytes(bytes(80))
+        (folder / "round-1.part").write_bytes(bytes(8))
+    hubs[0].start()
+    for job in over:
+        wait_until(lambda job=job: not (hubs[0].state / "scratch" / job).exists(), "left behind for ever")
+    number = rounds(hubs[0], live) + 1
+    assert len(before) == 1 and kept_words(hubs[0], live) == before == {
+        f"round-{number}.words": next(iter(before.values()))
+    }
+    hubs[3].start()
+    done(hubs, live, 90)
+    assert_all_sums(hubs, live)
+    wait_until(lambda: not kept_words(hubs[0], live), "left behind")
+
+
+def test_a_damaged_sum_stops_the_hub_in_words_and_a_members_file_mends_it(hubs: list[Hub]) -> None:
+    """The hub needs the sum to bring its worker up to date; what it does without it is say so, and stop."""
+    job = long_job(hubs)
+    wait_until(lambda: furthest(hubs, job) >= 3, "the job does not run", every_s=0.001)
+    hub, other = hubs[0], hubs[1]
+    hubs[3].kill()
+    hub.kill()
+    ((name,),) = rows_of(hub, "SELECT total FROM certified WHERE job = ? AND round = 1", bytes.fromhex(job))
+    path = hub.state / "blobs" / name
+    whole = path.read_bytes()
+    path.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    ran = cli(hub.state, "run", "--config", str(hub.config), as_json=False)
+    assert ran.code == 6 and "Traceback" not in ran.err, ran.err[-800:]
+    assert name in "".join(ran.err.split()) and "same file" in " ".join(ran.err.split())
+    path.write_bytes((other.state / "blobs" / name).read_bytes())
+    hub.start()
+    hubs[3].start()
+    done(hubs, job, 90)
+    assert_all_sums(hubs, job)

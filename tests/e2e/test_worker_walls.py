@@ -16,10 +16,14 @@ from typing import Any
 import pytest
 import structlog
 
+from secured_node.config import Rule, WorkerOptions
+from secured_node.policy import ROWS_MIN
+from secured_node.tasks.base import MIN_ROWS_DEFAULT
 from secured_node.work import frames
-from secured_node.work.frames import TO_DAEMON, TO_WORKER
+from secured_node.work.frames import ROWS_FLOOR, TO_DAEMON, TO_WORKER
 from secured_node.work.launch import ChildLauncher, SocketLauncher
 from secured_node.work.memfd import seal
+from secured_node.work.serving import Settings
 from secured_node.work.supervisor import JobFailed, Supervisor, WorkerDied
 from secured_node.work.walls import Layer
 from tests.misbehaving import ATTEMPTS
@@ -207,6 +211,32 @@ async def test_job_that_does_not_fit_is_refused_in_words(
         with pytest.raises(JobFailed, match=message) as caught:
             await site.supervisor.open(job)
         assert CANARIES[0] not in str(caught.value)
+
+
+@pytest.mark.parametrize(("rows", "forged"), [(30, 9), (5, 5), (5, 1)])
+async def test_a_forged_order_cannot_lower_the_workers_own_floor(tmp_path: Path, rows: int, forged: int) -> None:
+    """A daemon that was taken over says what it likes; the floor stands on the worker's command line."""
+    parameters = b'{"columns": ["age"], "min_rows": 1}'
+    async with worker_site(tmp_path / "site", canary_rows(rows)) as site:
+        with pytest.raises(JobFailed, match=f"content with {forged} rows of a site; this site's worker wants 10"):
+            await site.supervisor.open(on_ward(site, "summary", parameters, min_rows=forged))
+        assert not site.kept()
+    async with worker_site(tmp_path / "rare", canary_rows(rows), floor=forged) as site:
+        session = await site.supervisor.open(on_ward(site, "summary", parameters, min_rows=forged))
+        words, _ = await session.local(1)
+        assert len(words)
+        await session.close()
+
+
+def test_the_floor_is_the_same_number_everywhere() -> None:
+    floors = {
+        Settings(Path()).rows_floor,
+        WorkerOptions().min_rows,
+        ROWS_MIN,
+        MIN_ROWS_DEFAULT,
+        Rule(action="join").min_rows,
+    }
+    assert floors == {ROWS_FLOOR} == {10}
 
 
 # --- tasks that misbehave ---------------------------------------------------------------------------------------------

@@ -92,6 +92,7 @@ BAD: list[Any] = [
     pytest.param('[log]\nlevel = "loud"', "log.level", "'loud'", "", id="level"),
     pytest.param('[log]\nlevel = "loud"', "log.level", "'loud'", "warning", id="level-allowed"),
     pytest.param("[worker]\ntimeout_s = 0", "worker.timeout_s", "", "> 0", id="timeout"),
+    pytest.param("[worker]\nmin_rows = 0", "worker.min_rows", "0", ">= 1", id="floor"),
     pytest.param("[worker]\ntimeout_s = -3", "worker.timeout_s", "-3", "> 0", id="timeout-value"),
     pytest.param(
         '[[policy.rule]]\naction = "join"\nmin_nodes = 2', "policy.rule[0].min_nodes", "", ">= 3", id="min-nodes"

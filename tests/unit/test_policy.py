@@ -11,7 +11,7 @@ from protocols.identity import Identity
 from protocols.job.events import Decide
 from protocols.job.kinds import Answer, DataRef, JobSpec
 from secured_node.config import Policy, Rule
-from secured_node.policy import DataFacts, decide
+from secured_node.policy import ROWS_MIN, DataFacts, decide
 
 ALICE, BOB = Identity(b"\1" * 32).node, Identity(b"\2" * 32).node
 DIGEST = bytes(32)
@@ -25,9 +25,9 @@ def judged(rule: dict[str, Any] | list[dict[str, Any]], default: str = "ask", **
     policy = msgspec.convert({"rule": rules, "default": default}, Policy)
     given = FACTS if spec.get("data", True) is not None else None
     facts, member = spec.pop("facts", given), spec.pop("member", True)
-    submitter = spec.pop("submitter", ALICE)
+    submitter, floor = spec.pop("submitter", ALICE), spec.pop("floor", ROWS_MIN)
     job = JobSpec("summary", b"{}", DataRef("clinic", "1", DIGEST), "a study")
-    return decide(policy, submitter, msgspec.structs.replace(job, **spec), facts, member=member)
+    return decide(policy, submitter, msgspec.structs.replace(job, **spec), facts, member=member, floor=floor)
 
 
 @pytest.mark.parametrize("default", ["join", "ask", "refuse"])
@@ -117,9 +117,11 @@ def test_a_job_that_lists_others_is_none_of_ours() -> None:
 @pytest.mark.parametrize("rules", [[], [{"action": "join"}], [{"action": "join", "min_rows": 1}]])
 def test_disclosure_query_a_job_cannot_lower_the_fewest_rows(default: str, rules: list[dict[str, Any]]) -> None:
     """Only the site's own rule can: `min_rows = 1` is written out by its administrator."""
-    answer = judged(rules, default, min_rows=1, facts=DataFacts("1", DIGEST, 5))
+    facts = DataFacts("1", DIGEST, 5)
     lowered = rules == [{"action": "join", "min_rows": 1}]
-    assert answer.answer == (JOIN if lowered else REFUSE)
+    assert judged(rules, default, min_rows=1, facts=facts, floor=1).answer == (JOIN if lowered else REFUSE)
+    held = judged(rules, default, min_rows=1, facts=facts)
+    assert held.answer is REFUSE and "this site's worker wants 10" in held.reason, "the worker would refuse"
 
 
 def test_disclosure_query_a_job_that_is_content_with_fewer_usable_rows_is_refused() -> None:
@@ -127,7 +129,8 @@ def test_disclosure_query_a_job_that_is_content_with_fewer_usable_rows_is_refuse
     for rules in ([], [{"action": "join"}], [{"action": "ask", "min_rows": 40}]):
         answer = judged(rules, "join", min_rows=9)
         assert answer.answer is REFUSE and "content with 9 rows" in answer.reason
-    assert judged({"action": "join", "min_rows": 5}, min_rows=5).answer is JOIN
+    assert judged({"action": "join", "min_rows": 5}, min_rows=5, floor=5).answer is JOIN
+    assert judged({"action": "join", "min_rows": 5}, min_rows=5, floor=6).answer is REFUSE
     assert judged({"action": "join"}, min_rows=1, data=None).answer is JOIN, "a task without data counts no rows"
 
 

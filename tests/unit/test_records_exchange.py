@@ -36,7 +36,7 @@ from protocols.records.messages import (
     Records,
     Summary,
 )
-from protocols.records.record import Record, record_digest, sign_record
+from protocols.records.record import RECORD_BYTES_MAX, Record, record_digest, sign_record
 from tests.unit.membership_kit import (
     NOTES,
     Note,
@@ -167,6 +167,10 @@ def test_what_stands_does_not_depend_on_the_order_of_arrival(everything: list[Re
     again.store.restore(held.record for held in one.store.find())
     assert digests(again.store) == digests(one.store)
     assert again.roster.members() == one.roster.members()
+
+
+def test_the_largest_record_fits_into_a_batch() -> None:
+    assert RECORD_BYTES_MAX < BATCH_BYTES_MAX
 
 
 def test_a_newcomer_gets_everything_in_one_exchange() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,7 +21,8 @@ from protocols.records.record import sign_record
 from protocols.secagg.effects import Certified, Entered, Signed
 from protocols.secagg.messages import Certificate, Vote
 from secured_node.store.audit import first_bad_entry
-from secured_node.store.database import MIGRATIONS, DatabaseError, StorageError
+from secured_node.store.blobs import DamagedBlob
+from secured_node.store.database import MIGRATIONS, DatabaseError
 from secured_node.store.store import DATA_SETS, RESULTS, SETTINGS, Kept, Row, Setting, Store
 from tests.unit.membership_kit import Note
 
@@ -208,9 +213,94 @@ async def test_a_row_that_does_not_decode_is_a_database_error(store: Store, tmp_
         await store.certified(JOB, 1)
 
 
-async def test_a_missing_blob_is_told_with_the_folder(store: Store, tmp_path: Path) -> None:
-    await store.commit((certified(JOB, 1, words(1)),))
+@pytest.mark.parametrize("damage", ["missing", "one bit", "cut", "emptied", "longer"])
+async def test_a_damaged_sum_is_an_error_that_names_the_file_and_never_a_wrong_sum(
+    store: Store, tmp_path: Path, damage: str
+) -> None:
+    await store.commit((certified(JOB, 1, words(1)), signed(OTHER, 1, words(1), total=words(2))))
+    path = tmp_path / "blobs" / hashlib.sha256(words(1).data).hexdigest()
+    whole = path.read_bytes()
+    harm = {"one bit": b"\x81" + whole[1:], "cut": whole[:-1], "emptied": b"", "longer": whole + b"\0"}
+    path.unlink() if damage == "missing" else path.write_bytes(harm[damage])
+    with pytest.raises(DamagedBlob, match=f"{path} is damaged.*from your backup"):
+        await store.certified(JOB, 1)
+    with pytest.raises(DamagedBlob, match=path.name):  # evidence of a signature that was given: nothing is made up
+        await store.job_facts()
+    path.write_bytes(whole)
+    fact = await store.certified(JOB, 1)
+    assert fact is not None and (fact.total == words(1)).all()
+
+
+async def test_a_start_needs_no_sum_of_the_past(store: Store, tmp_path: Path) -> None:
+    """Where a job stands is in its certificate; an old sum that the disk lost does not keep a hub from starting."""
+    await store.commit((Joined(JOB, b"c" * 32), certified(JOB, 1, words(1))))
     for path in (tmp_path / "blobs").iterdir():
         path.unlink()
-    with pytest.raises(StorageError, match=str(tmp_path)):
-        await store.certified(JOB, 1)
+    assert restore(await store.job_facts())[JOB].rounds == 1
+
+
+async def test_sweeping_takes_what_no_row_names_and_nothing_else(store: Store, tmp_path: Path) -> None:
+    await store.commit((certified(JOB, 1, words(1)), signed(OTHER, 1, words(2), words(3), total=words(4))))
+    needed = blobs(tmp_path)
+    store.blobs.put(words(5))
+    (tmp_path / "blobs" / ("ab" * 32 + ".part")).write_bytes(b"half")
+    (tmp_path / "blobs" / "README").write_bytes(b"an administrator's note")
+    assert await store.sweep() == 2
+    assert blobs(tmp_path) == {*needed, "README"}
+    assert await store.sweep() == 0
+    assert len(needed) == 4 and restore(await store.job_facts())[OTHER].signed is not None
+
+
+async def test_nothing_is_swept_if_rows_cannot_be_read(store: Store, tmp_path: Path) -> None:
+    await store.commit((signed(OTHER, 1, words(2), total=words(4)),))
+    with sqlite3.connect(tmp_path / "node.db") as db:
+        db.execute("UPDATE signed SET data = x'c0'")
+    db.close()
+    with pytest.raises(DatabaseError, match="damaged"):
+        await store.sweep()
+    assert len(blobs(tmp_path)) == 2
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from tests.unit.test_store import JOB, OTHER, certified, signed, words
+from secured_node.store.store import Store
+
+async def write(folder, moment):
+    store = Store(folder)
+    await store.commit((certified(JOB, 1, words(1)), signed(JOB, 2, words(2), total=words(3))))
+    step = getattr(store.blobs, moment)
+    def killed(*given):
+        if moment == "put":
+            step(*given)  # the blob is on disk, its row is not
+        os.kill(os.getpid(), signal.SIGKILL)
+    setattr(store.blobs, moment, killed)
+    await store.commit((certified(JOB, 2, words(9)),))
+
+asyncio.run(write(Path(sys.argv[1]), sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "rounds", "left", "kept"),
+    [("put", 1, 4, 3), ("drop", 2, 4, 2)],
+    ids=["before its row is written", "after the rows that named them are gone"],
+)
+async def test_crash_everywhere_a_kill_between_blob_and_row_is_cleared_at_the_next_start(
+    tmp_path: Path, moment: str, rounds: int, left: int, kept: int
+) -> None:
+    command = [sys.executable, "-c", KILLED, str(tmp_path), moment]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert len(blobs(tmp_path)) == left
+    store = Store(tmp_path)
+    try:
+        await store.sweep()
+        assert len(blobs(tmp_path)) == kept
+        job = restore(await store.job_facts())[JOB]
+        assert job.rounds == rounds and (job.signed is None) == (rounds == 2)
+        for number in range(1, rounds + 1):
+            assert await store.certified(JOB, number) is not None
+    finally:
+        await store.close()

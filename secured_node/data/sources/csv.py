@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,24 +42,7 @@ def read_csv(path: Path, names: Sequence[str], text: TextFormat) -> RawTable:
         return "skip" if len(bad_rows) < BAD_ROWS_MAX else "error"
 
     try:
-        table = arrow_csv.read_csv(
-            path,
-            read_options=arrow_csv.ReadOptions(
-                use_threads=False,  # row numbers are known only then
-                block_size=LINE_BYTES_MAX,
-                column_names=list(header),
-                skip_rows_after_names=rows_above,
-                encoding="utf8" if text.encoding == "utf-8" else text.encoding,
-            ),
-            parse_options=arrow_csv.ParseOptions(
-                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=note
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.string()),
-                include_columns=[name for name in names if name in header],
-                strings_can_be_null=False,
-            ),
-        )
+        table = _read(path, names, header, rows_above, delimiter, text.encoding, note)
     except (pa.ArrowException, UnicodeError):  # their texts quote the file
         if not bad_rows:
             why = f"it cannot be read as text with cells between '{delimiter}'"
@@ -70,6 +53,34 @@ def read_csv(path: Path, names: Sequence[str], text: TextFormat) -> RawTable:
         raise DataError(str(path), why + more, "check the delimiter, the quotes and the header")
     check_rows(path, table.num_rows)
     return ArrowTable(str(path), table)
+
+
+def _read(
+    path: Path,
+    names: Sequence[str],
+    header: Sequence[str],
+    rows_above: int,
+    delimiter: str,
+    encoding: str,
+    note: Callable[[Any], str],
+) -> Any:
+    """The columns of `header` that `names` wants. note: called with each row of another length; "skip" or "error"."""
+    return arrow_csv.read_csv(
+        path,
+        read_options=arrow_csv.ReadOptions(
+            use_threads=False,  # row numbers are known only then
+            block_size=LINE_BYTES_MAX,
+            column_names=list(header),
+            skip_rows_after_names=rows_above,
+            encoding="utf8" if encoding == "utf-8" else encoding,
+        ),
+        parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=note),
+        convert_options=arrow_csv.ConvertOptions(
+            column_types=dict.fromkeys(header, pa.string()),
+            include_columns=[name for name in names if name in header],
+            strings_can_be_null=False,
+        ),
+    )
 
 
 def _check_text(path: Path, encoding: str) -> None:

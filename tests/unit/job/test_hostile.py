@@ -11,8 +11,9 @@ import pytest
 from protocols.core import Compute, Computed, Effect, Received, Refused, Send
 from protocols.groups import GROUP, GroupBody
 from protocols.identity import NodeId
+from protocols.job.clock import COHORT_LATE_S, Waited
 from protocols.job.events import Decide, Joined, Moved, Serve, WorkFailed
-from protocols.job.job import COHORT_LATE_S, DECISIONS_LATE_S
+from protocols.job.job import DECISIONS_LATE_S
 from protocols.job.kinds import (
     CANCEL,
     COHORT,
@@ -471,6 +472,7 @@ def test_facts_say_the_same_in_any_order() -> None:
         Signed(vote, (), (), (), (), words),
     ]
     expected = Restored(cohort=b"c", rounds=2, history=b"2" * 32, entered=2, signed=facts[-1])  # type: ignore[arg-type]
+    assert restore([Waited(OTHER_JOB, 60.0), Waited(OTHER_JOB, 9.0)]) == {OTHER_JOB: Restored(waited_s=60.0)}
     for order in itertools.permutations(range(7)):
         assert restore([facts[k] for k in order]) == {OTHER_JOB: expected}
 
