@@ -74,6 +74,9 @@ class Federation:
         steward = (Steward(self.nodes[0], self.names[0].upper()),)
         self.charter = found(self.identities[0], Charter("simulated", steward, 1, min_cohort, 1))
         self._store, self._roster = open_store(self.charter, KINDS)
+        self._changes = 0
+        """Rises whenever the state of a job may have changed anywhere."""
+        world.on_effect(Moved, self._changed)
         self.members: list[Record] = []
         """The records by which the hubs are members."""
         for i in range(n):
@@ -96,6 +99,7 @@ class Federation:
 
     def _make(self, i: int, disk: list[object]) -> tuple[Core, Callable[[float], Sequence[Effect]]]:
         life = self.world.hosts[self.nodes[i]].life
+        self._changes += 1
         draw = self.world.draw(f"{i}/{life}")
         hub = Hub(self.identities[i], self.charter, draw, self.workers[i], self.policies[i], disk)
         if i not in self.corrupt:
@@ -105,6 +109,9 @@ class Federation:
         behaviour.begin(hub, self.identities[i], self.world.draw(f"adversary {i}/{life}"))
         adversary = Adversary(hub, behaviour)
         return adversary, adversary.start
+
+    def _changed(self, _host: Host, _effect: object) -> None:
+        self._changes += 1
 
     # -- acting ---------------------------------------------------------------------------------------------------
 
@@ -192,4 +199,12 @@ class Federation:
 
     def run_until_over(self, job: bytes, which: Sequence[int] | None = None, seconds: float = RUN_S) -> bool:
         """Run until the job has ended at all of these hubs."""
-        return self.world.run(lambda: all(state in ENDED for state in self.states(job, which)), seconds)
+        seen = (-1, False)
+
+        def over() -> bool:
+            nonlocal seen
+            if seen[0] != self._changes:
+                seen = self._changes, all(state in ENDED for state in self.states(job, which))
+            return seen[1]
+
+        return self.world.run(over, seconds)

@@ -1,10 +1,11 @@
 """How records reach everybody: news at once to all peers, and comparison again and again with each of them.
 
-Theory of operation. A record accepted here for the first time is told to every peer but the one it came from; a peer
-that has it answers nothing. What a peer missed (it was away, the message was lost, it could not accept it yet) it finds
-by comparison: on a new link and then every `EXCHANGE_S` to a few peers in turn, a node sends the digests of its 256
-buckets; the peer lists what it holds in those that differ; the node pulls what it lacks, batch by batch, membership
-before what depends on it. Each side pulls for itself and nobody pushes what was not asked for, but news. So
+Theory of operation. Who says something new tells its peers; whoever accepts it for the first time tells a few more,
+chosen by its digest, since most have heard it from its author. A peer that has it answers nothing. What a peer missed
+(it was away, the message was lost, it could not accept it yet) it finds by comparison: on a new link and then every
+`EXCHANGE_S` to a few peers in turn, a node sends the digests of its 256 buckets; the peer lists what it holds in
+those that differ; the node pulls what it lacks, batch by batch, membership before what depends on it. Each side pulls
+for itself and nobody pushes what was not asked for, but news. So
 
     Summary ->   <- Listing   Pull ->   <- Records   Pull ->   <- Records ...
 
@@ -51,9 +52,12 @@ EXCHANGE_S: Final = 30.0
 """Seconds between two rounds of comparison: what news missed is found within half a minute per `EXCHANGE_PEERS`."""
 EXCHANGE_PEERS: Final = 3
 """Peers compared with in a round, in turn: 25 KiB of summaries each half minute, however large the federation."""
-NEWS_PEERS_MAX: Final = 32
-"""Peers told of a record at once, unless its kind is urgent: a random graph of that degree over 1,000 nodes is
-connected and three hops wide, and no node hears the same news 1,000 times."""
+NEWS_PEERS_MAX: Final = 128
+"""Peers whom a node tells at once of what it says itself: a whole cohort of the largest size."""
+NEWS_ON_MAX: Final = 6
+"""Peers to whom it passes on what another said, unless the kind is urgent. In a full mesh all heard the author; else
+so many calls of each leave e^-6 of the nodes without it (Demers et al., "Epidemic algorithms for replicated database
+maintenance", PODC 1987, section 1.4), and comparison tells those. All to all would cost n^2 copies of each record."""
 ANSWER_BYTES_BURST: Final = 16 * 2**20
 """Bytes of answers a peer may draw at once: a newcomer's first exchange of 20,000 records takes about 10 MiB."""
 ANSWER_BYTES_PER_S: Final = 256 * 2**10
@@ -317,18 +321,18 @@ class Exchange:
         peers = [peer for peer in self._peers() if peer != source]
         told: dict[NodeId, list[Record]] = {}
         for held in news:
-            for peer in self._hearers(held, peers):
+            for peer in self._hearers(held, peers, NEWS_PEERS_MAX if source is None else NEWS_ON_MAX):
                 told.setdefault(peer, []).append(held.record)
         for peer, records in told.items():
             for batch in _batches(records):
                 yield Send(peer, Records(tuple(batch)))
 
-    def _hearers(self, held: Held, peers: list[NodeId]) -> list[NodeId]:
-        if len(peers) <= NEWS_PEERS_MAX or self._store.kinds[held.record.kind].urgent:
+    def _hearers(self, held: Held, peers: list[NodeId], at_most: int) -> list[NodeId]:
+        if len(peers) <= at_most or self._store.kinds[held.record.kind].urgent:
             return peers
         spot = hashlib.sha256(held.digest + self._me.encode()).digest()
         start = int.from_bytes(spot[:8], "big") % len(peers)
-        return (peers[start:] + peers[:start])[:NEWS_PEERS_MAX]
+        return (peers[start:] + peers[:start])[:at_most]
 
 
 def _entry(held: Held) -> Entry:

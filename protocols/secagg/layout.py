@@ -70,4 +70,6 @@ class Layout:
 
     def held_by(self, member: int) -> tuple[int, ...]:
         """The segments that a member sums."""
-        return tuple(s for s in range(self.segments) if member in self.holders_of(s))
+        if self.short:
+            return (0,)
+        return tuple(sorted((member - k) % self.members for k in range(self.holders)))
