@@ -131,6 +131,8 @@ def _costs(console: Console, result: StudyResult) -> None:
 
 
 def _troubles(console: Console, result: StudyResult) -> None:
+    if result.notes:
+        _titled(console, "The data", ("what was noticed",), [(note,) for note in result.notes])
     failures = dict.fromkeys((f.node, f.round, f.error) for r in result.repetitions for f in r.failures)
     if failures:
         _titled(console, "The task failed", ("hospital", "round", "error"), list(failures))
