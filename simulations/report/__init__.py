@@ -62,7 +62,7 @@ def _write(results: tuple[StudyResult, ...], folder: Path) -> Path:
     files = {PAGE: page(views, plots, [compared] if compared is not None else []).encode()}
     for place, view in enumerate(views):
         files[f"result{view.suffix}.json"] = view.result.to_json()
-        files[f"scenario{view.suffix}.toml"] = view.result.scenario.encode(errors="replace")
+        files[view.scenario_file] = view.result.scenario.encode(errors="replace")
         files |= _drawn([row[place] for row in plots], view)
         prefix = f"{view.letter.lower()}-" if view.letter else ""
         for name, frame in view.result.frames().items():

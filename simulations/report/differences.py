@@ -44,7 +44,7 @@ def measures(results: Sequence[StudyResult]) -> dict[str, tuple[Measure, Callabl
     names = [name for name in order if all(name in metrics for metrics in scored)]
     names.sort(key=lambda name: name != results[0].metric)
     found: dict[str, tuple[Measure, Callable[[float], Shown]]] = {
-        f"{metric_name(name)} of the federated model": (_score(name), number) for name in names
+        f"{metric_name(name)}, federated": (_score(name), number) for name in names
     }
     costs: dict[str, Measure] = {
         "rounds": lambda r: float(len(r.rounds)),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from simulations.report.plots.estimates import terms_of
+from simulations.report.terms import terms_of
 from simulations.report.view import View
 from simulations.report.words import (
     Code,
     Sentence,
+    Shown,
     clean,
     count,
     label,
@@ -41,7 +42,7 @@ def asked(view: View) -> list[Sentence]:
             Code(clean(result.task)), " without showing each other a row?",
         ))  # fmt: skip
     if result.split:
-        found.append((f"How the rows are divided: {clean(result.split).rstrip('.')}.",))
+        found.append((f"The rows are divided among them ({clean(result.split).rstrip('.')}).",))
     found.append((
         "The answer was sought in ", *plural(len(result.repetitions), "repetition"),
         ", each with a seed of its own for the split, the network and all randomness." if len(result.repetitions) > 1
@@ -52,8 +53,11 @@ def asked(view: View) -> list[Sentence]:
 
 def found(view: View) -> list[Sentence]:
     """The answer: one sentence a finding, the most important first."""
-    makers = (_outcomes, _federated, _alone, _own_rows, _coefficients, _target, _cost, _trouble, _attacks, _failures)
-    return [sentence for make in makers for sentence in make(view)]
+    makers = (_federated, _alone, _own_rows, _coefficients, _target, _cost, _trouble, _attacks, _failures)
+    sentences = [sentence for make in makers for sentence in make(view)]
+    outcomes = _outcomes(view)
+    all_well = all(repetition.outcome == "done" for repetition in view.result.repetitions)
+    return [*sentences, *outcomes] if all_well and sentences else [*outcomes, *sentences]
 
 
 def _outcomes(view: View) -> list[Sentence]:
@@ -168,7 +172,7 @@ def _coefficients(view: View) -> list[Sentence]:
     if not terms:
         return []
     apart = max(abs(term.apart) for term in terms)
-    return [("No federated coefficient differs from the pooled one by more than ", number(apart), ".")]
+    return [("No federated estimate differs from the pooled one by more than ", number(apart), ".")]
 
 
 def _target(view: View) -> list[Sentence]:
@@ -240,12 +244,14 @@ def limits(view: View) -> list[Sentence]:
     """What this simulation cannot tell."""
     network, repetitions = view.result.network, view.result.repetitions
     line: Sentence = ("an unlimited line",) if network.bandwidth_bit_s is None else (
-        "a line of ", number(network.bandwidth_bit_s / 1e6, 1), " Mbit/s",
+        "a line of ", Shown(network.bandwidth_bit_s, f"{network.bandwidth_bit_s / 1e6:g}"), " Mbit/s",
     )  # fmt: skip
+    lost: Sentence = (share(network.loss), " of messages lost") if network.loss else ("no message lost",)
     sentences: list[Sentence] = [
         ("The network is a model: ", span(network.latency_s), " one way, up to ", span(network.jitter_s),
-         " more by chance, ", share(network.loss), " of messages lost, each hub with ", *line,
-         ". Virtual times are times of that network, not of one that exists."),
+         " more by chance, ", *lost, ", each hub with ", *line,
+         ". Computation takes as long as the scenario says. Virtual times are times of that model, not of a network "
+         "that exists."),
         ("The hubs' protocol is the one that hospitals run. TLS, disks, operating systems and the people who answer a "
          "request are not simulated.",),
         ("Intervals cover what the seeds change: the split of these rows, the network, the randomness of the task. "
@@ -263,15 +269,18 @@ def limits(view: View) -> list[Sentence]:
     return sentences
 
 
-def replay(view: View, file: str = "scenario.toml") -> Sentence:
+def replay(view: View) -> Sentence:
     """How to run one repetition again."""
-    shown = view.shown
-    seed = str(shown.seed) if shown is not None else "SEED"
+    file = view.scenario_file
+    seed = view.shown.seed if view.shown is not None else 0
+    how = f"secured-sim run {file} --seed {seed} --repetitions 1"
+    if view.is_from_python:
+        how = f"Scenario(**json.load(open({file!r}))).with_run(seed={seed}, repetitions=1).study()"
     return (
-        "A repetition runs again, event by event, from the scenario beside this page and its seed: ",
-        Code(f"secured-sim run {file} --seed {seed}"),
-        ". The same version gives the same trace hash; another hash means another version or another scenario.",
-    )
+        "A repetition runs again, event by event, from the scenario beside this page and its seed in the table of "
+        "repetitions: ", Code(how), ". A scenario that names files of data must lie where it lay. The same version "
+        "gives the same trace hash; another hash means another version or another scenario.",
+    )  # fmt: skip
 
 
 def texts(sentences: Sequence[Sentence]) -> list[str]:

@@ -23,7 +23,7 @@ SHADE: Final = "#f1f3f5"
 BAD: Final = "#b3261e"
 GOOD: Final = "#1b7f5c"
 HOSPITALS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-MARKERS: Final = ("o", "s", "^", "v", "P", "X", "<", ">", "p", "h", "*")
+MARKERS: Final = ("o", "s", "^", "v", "P", "X", "<", ">", "p", "h", "d")
 """With more hospitals than colours the shapes tell them apart: 66 differ."""
 DARK: Final = {
     INK: "#e8eaed",

@@ -90,7 +90,7 @@ def _several(
     )
     return (
         '<main class="several">\n<header>\n<p class="eyebrow">Simulation studies compared</p>\n'
-        f"<h1>{escape(' or '.join(clean(view.result.title or view.result.name) for view in views))}</h1>\n"
+        f"<h1>{escape(' and '.join(clean(view.result.title or view.result.name) for view in views))}</h1>\n"
         f'{_nav()}</header>\n<h2 id="found">What was found</h2>\n<div class="side">{found}</div>\n'
         f'{_tables(differences)}{_chapters(views, plots, styles)}<h2 id="limits">What a simulation cannot tell</h2>\n'
         f'<div class="side">{cannot}</div>\n<h2 id="tables">Tables</h2>\n{tables}{_appendix(views)}</main>\n'
@@ -129,7 +129,7 @@ def _tiles(view: View) -> str:
         (f"{view.metric}, pooled", number(pooled.value.mean) if pooled and pooled.value.mean is not None else None),
         ("rounds", count(rounds.mean) if rounds and rounds.mean is not None else None),
         ("virtual time", span(time.mean) if time and time.mean is not None else None),
-        ("sent by a hospital, at most", size(max(sent)) if sent else None),
+        ("sent by a hospital", size(max(sent)) if sent else None),
     ]
     shown = [f"<div><dt>{escape(name)}</dt><dd>{html(value)}</dd></div>" for name, value in tiles if value is not None]
     return f'<dl class="tiles">{"".join(shown)}</dl>\n' if shown else ""
@@ -198,7 +198,7 @@ def _table(table: Table, prefix: str, head: str) -> str:
     file = prefix + (table.file or table.name)
     links = " ".join(f'<a href="tables/{file}.{ending}">{name}</a>' for ending, name in _ENDINGS)
     return (
-        f'<{head}>{escape(table.title)}</{head}>\n<p class="eyebrow">{escape(table.note + more)} {links}</p>\n'
+        f'<{head}>{escape(table.title)}</{head}>\n<p class="note">{escape(table.note + more)} {links}</p>\n'
         f'<div class="scroll{high}" tabindex=0 role=region aria-label="{escape(table.title)}"><table>\n'
         f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n"
     )
@@ -223,12 +223,12 @@ def _cells(table: Table, row: Sequence[Part]) -> str:
 
 
 def _appendix(views: Sequence[View]) -> str:
-    files = [f"scenario{view.suffix}.toml" for view in views]
+    files = [view.scenario_file for view in views]
     scenarios = "".join(
-        f'<p class="eyebrow"><a href="{file}">{file}</a></p>\n<pre>{escape(_lines(view.result.scenario))}</pre>\n'
+        f'<p class="note"><a href="{file}">{file}</a></p>\n<pre>{escape(_lines(view.result.scenario))}</pre>\n'
         for file, view in zip(files, views, strict=True)
     )
-    again = "".join(f"<p>{html(findings.replay(view, file))}</p>\n" for file, view in zip(files, views, strict=True))
+    again = "".join(f"<p>{html(findings.replay(view))}</p>\n" for view in views)
     written = ", ".join(f"{library} {version(library)}" for library in LIBRARIES)
     ran = "".join(
         f"<p>{escape(clean(view.result.name))}: secured-node {escape(clean(view.result.version))}, local computation "

@@ -21,6 +21,7 @@ h2{font-size:1.4rem;margin:4rem 0 1rem;padding-top:1.1rem;border-top:1px solid v
 h3{font-size:1.05rem;margin:2.4rem 0 .4rem}
 p{margin:.6rem 0;max-width:44rem}
 .eyebrow{margin:0;color:var(--muted);font-size:.82rem;letter-spacing:.04em}
+.note{margin:.2rem 0 0;color:var(--muted);font-size:.82rem}
 .asked p{color:var(--muted);font-size:1.06rem}
 .found{padding:0;margin:0;list-style:none;max-width:46rem}
 .found li{padding:.5rem 0 .5rem 1.5rem;position:relative}
@@ -29,9 +30,9 @@ transform:rotate(45deg)}
 .found li:first-child{font-size:1.06rem}
 .limits{padding-left:1.2rem;max-width:46rem}
 .limits li{margin:.5rem 0}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:1px;margin:2rem 0 1rem;padding:0;
+.tiles{display:flex;flex-wrap:wrap;gap:1px;margin:2rem 0 1rem;padding:0;
 background:var(--line);border:1px solid var(--line);border-radius:.6rem;overflow:hidden}
-.tiles div{background:var(--paper);padding:.85rem 1rem}
+.tiles div{flex:1 1 8.2rem;background:var(--paper);padding:.85rem 1rem}
 .tiles dt{color:var(--muted);font-size:.78rem;line-height:1.35}
 .tiles dd{margin:.15rem 0 0;font-size:1.35rem;font-weight:600;font-variant-numeric:tabular-nums;letter-spacing:-.01em}
 nav{margin:1.5rem 0 0;font-size:.88rem;display:flex;flex-wrap:wrap;gap:.3rem 1.1rem}
@@ -44,22 +45,22 @@ figcaption{color:var(--muted);font-size:.86rem;line-height:1.5;margin-top:.5rem;
 figcaption .files{white-space:nowrap}
 .side{display:grid;grid-template-columns:repeat(auto-fit,minmax(19rem,1fr));gap:1.5rem 2.5rem}
 .side>*{min-width:0}
-.side h4{margin:.4rem 0 0;font-size:.9rem;font-weight:600;color:var(--muted);overflow-wrap:anywhere}
+.side h4{margin:.4rem 0 .5rem;font-size:.9rem;font-weight:600;color:var(--muted);overflow-wrap:anywhere}
 svg{display:block;width:100%;height:auto;font-family:var(--sans);stroke-linejoin:round}
 svg.narrow{display:none;max-width:28rem}
-.side svg.narrow{display:block}
+.side svg.narrow{display:block;max-width:26rem}
 .scroll{overflow-x:auto;margin:.7rem 0 0;border:1px solid var(--line);border-radius:.6rem}
 .scroll.high{max-height:34rem;overflow-y:auto}
 table{border-collapse:collapse;width:100%;font-size:.85rem;line-height:1.4;font-variant-numeric:tabular-nums}
-th,td{padding:.42rem .7rem;text-align:left;vertical-align:baseline;border-top:1px solid var(--line)}
-thead th{position:sticky;top:0;background:var(--shade);color:var(--muted);font-weight:500;border-top:0;font-size:.78rem;
-white-space:nowrap}
-tbody th{font-weight:500;white-space:nowrap}
-.right{text-align:right;white-space:nowrap}
-.text{min-width:8rem;overflow-wrap:anywhere}
+th,td{padding:.42rem .7rem;text-align:left;vertical-align:baseline;border-top:1px solid var(--line);white-space:nowrap}
+thead th{position:sticky;top:0;background:var(--shade);color:var(--muted);font-weight:500;border-top:0;font-size:.78rem}
+tbody th{font-weight:500}
+.right{text-align:right}
+.text{min-width:14rem;white-space:normal;overflow-wrap:anywhere}
 .none{color:var(--muted)}
 code,pre{font:400 .84em/1.55 ui-monospace,"SF Mono","Cascadia Mono",Menlo,Consolas,"Liberation Mono",monospace}
 code{overflow-wrap:anywhere}
+td code{white-space:nowrap}
 p code,li code{background:var(--shade);border-radius:.3rem;padding:.1em .35em}
 pre{background:var(--shade);border-radius:.6rem;padding:1rem 1.2rem;overflow-x:auto;font-size:.8rem;margin:.7rem 0;
 tab-size:4}
@@ -71,7 +72,6 @@ h1{font-size:1.6rem}
 h2{font-size:1.25rem;margin-top:3rem}
 svg.wide{display:none}
 svg.narrow{display:block}
-.tiles{grid-template-columns:1fr 1fr}
 .tiles dd{font-size:1.15rem}
 """
 _PAPER: Final = """
@@ -84,8 +84,8 @@ tr,.tiles{break-inside:avoid}
 .scroll,.scroll.high{overflow:visible;max-height:none;border-radius:0}
 th,td{padding:.25rem .35rem}
 table{font-size:7.5pt}
-.right{white-space:normal}
-thead th{white-space:normal;position:static}
+th,td{white-space:normal}
+thead th{position:static}
 pre{white-space:pre-wrap;overflow-wrap:anywhere}
 """
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from simulations.report.terms import terms_of
 from simulations.report.view import View
 from simulations.report.words import (
     NONE,
@@ -31,6 +32,7 @@ TOTALS: Final[dict[str, tuple[str, Callable[[float], Shown]]]] = {
     "rounds_to_target": ("rounds until the target", count),
     "virtual_s": ("virtual time", span),
     "drop_outs": ("drop-outs", count),
+    "retries": ("attempts without a sum", count),
     "refusals": ("refusals", count),
     "sent_bytes": ("bytes sent", size),
     "received_bytes": ("bytes received", size),
@@ -71,18 +73,24 @@ def range_cell(value: Interval | None, write: Callable[[float], Shown] = number)
 
 def models(view: View) -> Table | None:
     """The first metric: each model, on everybody's rows and on each hospital's."""
-    found = [c for c in view.result.comparisons if c.metric == view.result.metric]
+    found = [c for c in view.result.comparisons if c.metric == view.result.metric and _is_shown(c)]
     if not found:
         return None
     rows = []
     for c in sorted(found, key=lambda c: (c.tested_on != EVERYWHERE, ("federated", "pooled", "alone").index(c.arm))):
+        shift = (NOTHING,) * 3 if c.minus_pooled is None else range_cell(c.minus_pooled, difference)
         where = "everybody" if c.tested_on == EVERYWHERE else clean(c.tested_on)
-        rows.append((where, whose(c), *range_cell(c.value), count(c.value.n), *range_cell(c.minus_pooled, difference)))
+        rows.append((where, whose(c), *range_cell(c.value), count(c.value.n), *shift))
     heads = ("tested on", "model", view.metric, "from", "to", "repetitions", "minus pooled", "from", "to")
     return Table(
         "models", f"{view.metric}: all models", heads, tuple(rows), frozenset(range(2, 9)), "comparisons",
         f"Means with {view.confidence} intervals over repetitions; differences are paired by repetition.",
     )  # fmt: skip
+
+
+def _is_shown(comparison: Comparison) -> bool:
+    """A hospital's own model on another's rows is for the files alone: with many hospitals there are very many."""
+    return comparison.arm != "alone" or comparison.tested_on in (EVERYWHERE, comparison.hospital)
 
 
 def whose(comparison: Comparison) -> str:
@@ -102,7 +110,7 @@ def metrics(view: View) -> Table | None:
     for c in sorted(found, key=lambda c: ("federated", "pooled", "alone").index(c.arm)):
         by_model.setdefault(whose(c), {})[c.metric] = c.value
     rows = tuple(
-        (model, *(cell(values[name].mean) if name in values else NONE for name in names))
+        (model, *(cell(values[name].mean) if name in values else NOTHING for name in names))
         for model, values in by_model.items()
     )
     heads = ("model", *map(metric_name, names))
@@ -110,6 +118,16 @@ def metrics(view: View) -> Table | None:
         "metrics", "All metrics on everybody's test rows", heads, rows, frozenset(range(1, len(heads))), "comparisons",
         "Means over repetitions.",
     )  # fmt: skip
+
+
+def estimates(view: View) -> Table | None:
+    """What the task estimates: federated and pooled."""
+    terms = terms_of(view)
+    rows = [(clean(t.name), number(t.federated), number(t.pooled), difference(t.apart), count(t.n)) for t in terms]
+    heads = ("estimate", "federated", "pooled", "largest difference", "repetitions")
+    note = "Means over repetitions, and the largest difference between the two in one repetition."
+    table = Table("estimates", "Estimates", heads, tuple(rows), frozenset(range(1, 5)), "estimates", note)
+    return table if rows else None
 
 
 def hospitals(view: View) -> Table | None:
@@ -187,12 +205,23 @@ def moments(view: View) -> Table | None:
     """The timeline in words."""
     if view.shown is None or not view.shown.moments:
         return None
-    rows = tuple((span(m.at_s), clean(m.node) or "network", m.kind, clean(m.text)) for m in view.shown.moments)
+    in_order = sorted(view.shown.moments, key=lambda moment: moment.at_s)
+    rows = tuple((span(m.at_s), clean(m.node) or "network", m.kind, clean(m.text)) for m in in_order)
     note = f"Repetition {view.shown_number}."
     return Table("moments", "What happened when", ("at", "hub", "kind", "what"), rows, frozenset({0}), "moments", note)
 
 
-MAKERS: Final[tuple[Maker, ...]] = (models, metrics, hospitals, totals, attacks, failures, moments, repetitions)
+MAKERS: Final[tuple[Maker, ...]] = (
+    models,
+    metrics,
+    estimates,
+    hospitals,
+    totals,
+    attacks,
+    failures,
+    moments,
+    repetitions,
+)
 
 
 def tables_of(view: View) -> Iterator[Table]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -53,8 +52,10 @@ def spark(values: Sequence[float]) -> str:
 def _summary(view: View) -> RenderableType:
     result = view.result
     parts: list[RenderableType] = [Text(clean(result.title or result.name), style="bold"), Text()]
+    found = RichTable.grid(padding=(0, 1, 0, 0))
     for sentence in findings.found(view):
-        parts.append(Padding(Text("• " + plain(sentence)), (0, 0, 0, 1)))
+        found.add_row(Text(" •"), Text(plain(sentence)))
+    parts.append(found)
     for table in (_models(view), totals(view), attacks(view), failures(view)):
         if table is not None:
             parts += [Text(), Text(table.title, style="bold"), _rich(table)]

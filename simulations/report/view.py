@@ -58,6 +58,16 @@ class View:
         return f"-{self.letter.lower()}" if self.letter else ""
 
     @property
+    def is_from_python(self) -> bool:
+        """Whether the scenario's text is JSON, as of one that was made in Python, and not TOML."""
+        return self.result.scenario.lstrip().startswith("{")
+
+    @property
+    def scenario_file(self) -> str:
+        """The name of the scenario's file in the report."""
+        return f"scenario{self.suffix}.{'json' if self.is_from_python else 'toml'}"
+
+    @property
     def title(self) -> str:
         """As it is written above things."""
         name = clean(self.result.title or self.result.name)
@@ -95,11 +105,6 @@ class View:
         return found.value if found is not None and found.value.mean is not None else None
 
     @cached_property
-    def has_estimates(self) -> bool:
-        """Whether the pooled fit estimates something with standard errors, as a model's coefficients."""
-        return any(e.arm == "pooled" and e.standard_error for r in self.result.repetitions for e in r.estimates)
-
-    @cached_property
     def curve(self) -> list[tuple[int, list[float]]]:
         """The first metric by round: the values of all repetitions that have one."""
         values: dict[int, list[float]] = {}
@@ -120,7 +125,7 @@ class View:
         for repetition in self.result.repetitions:
             of_metric = [s for s in repetition.scores if s.metric == self.result.metric and s.value is not None]
             pooled = {s.tested_on: s.value for s in of_metric if s.arm == "pooled"}
-            ours = [s for s in of_metric if s.arm == "federated" and s.tested_on in pooled]
+            ours = [s for s in of_metric if (s.arm, s.hospital) == ("federated", "") and s.tested_on in pooled]
             gaps += [abs((s.value or 0.0) - (pooled[s.tested_on] or 0.0)) for s in ours]
         return max(gaps) if gaps else None
 

@@ -88,7 +88,9 @@ def number(value: float, digits: int = 3) -> Shown:
     if not math.isfinite(value):
         return Shown(value, str(value))
     size = abs(value)
-    if value != 0 and size < 0.5 * 10**-digits:
+    if value == 0:
+        return Shown(value, "0")
+    if size < 0.5 * 10**-digits:
         text = f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e+")
     elif size >= 100:
         text = f"{value:,.1f}" if size < 1e6 else f"{value:.2e}"
@@ -128,7 +130,7 @@ def span(value: float) -> Shown:
 
 def _three(value: float) -> str:
     """Three digits that count."""
-    return f"{value:.0f}" if abs(value) >= 99.95 else f"{value:.1f}" if abs(value) >= 9.995 else f"{value:.2f}"
+    return f"{value:.0f}" if abs(value) >= 99.95 else f"{value:.3g}"
 
 
 def plural(value: int, one: str, many: str = "") -> Sentence:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from simulations.report.look import BAD, INK, MUTED, figure, rows_of, tall
-from simulations.report.plots.plot import Plot, is_narrow, key, note, stripe, unit_axis, whisker, whole_axis
+from simulations.report.plots.plot import Plot, is_narrow, note, stripe, whole_axis
+from simulations.report.plots.units import BYTES, SECONDS, unit_axis
 from simulations.report.view import View, middle
 from simulations.report.words import NOTHING, Sentence, Shown, count, label, size, span
 from simulations.study.result import Interval, RoundResult
@@ -27,24 +28,27 @@ def traffic(view: View) -> Plot | None:
         return None
 
     def draw(width_in: float) -> Figure:
-        drawn, (axes,) = figure(width_in, tall(len(rows), 0.3, 0.95))
+        drawn, (axes,) = figure(width_in, tall(len(rows), 0.34, 0.85))
         stripe(axes, len(rows))
         for row, (name, sent, received) in enumerate(rows):
-            look = view.look(name)
-            for place, value, filled in ((row - 0.13, sent, True), (row + 0.13, received, False)):
-                if value is not None:
-                    whisker(axes, value, place, look, filled)
+            colour = view.look(name).colour
+            for place, value, alpha in ((row - 0.16, sent, 1.0), (row + 0.16, received, 0.4)):
+                if value is not None and value.mean is not None:
+                    axes.barh(place, value.mean, height=0.28, color=colour, alpha=alpha)
+                    axes.plot(
+                        [value.low or value.mean, value.high or value.mean], [place, place], color=INK, linewidth=1
+                    )
             note(axes, row, _both(sent, received, is_narrow(width_in)))
         rows_of(axes, [label(name, 14 if is_narrow(width_in) else 24) for name, _, _ in rows])
         axes.set_xlim(0, max(_end(v) for row in rows for v in row[1:]) * 1.06)
-        unit_axis(axes, "x", size)
+        unit_axis(axes, "x", BYTES)
         axes.set_xlabel("bytes in one repetition")
-        key(axes, [("sent", MUTED, "o", True), ("received", MUTED, "o", False)])
+        note(axes, -0.85, "sent" if is_narrow(width_in) else "sent / received")
         return drawn
 
     caption: Sentence = (
         f"Mean and {view.confidence} interval over repetitions of what each hub put on the wire and took from it, "
-        "signatures and records included.",
+        "signatures and records included: the full bar is sent, the pale one received.",
     )
     parts: list[str | Shown] = ["Bytes sent: "]
     for name, sent, _ in rows:
@@ -63,19 +67,20 @@ def rounds(view: View) -> Plot | None:
     def draw(width_in: float) -> Figure:
         drawn, panels = figure(width_in, 3.4 if is_narrow(width_in) else 3.8, rows=2)
         for axes, values, unit, title in zip(
-            panels, (durations, sizes), (span, size), ("virtual time", "bytes of all hubs"), strict=True
+            panels, (durations, sizes), (SECONDS, BYTES), ("virtual time", "bytes of all hubs"), strict=True
         ):
             axes.grid(True, axis="y")
             axes.grid(False, axis="x")
             _band(axes, values, view.result.confidence)
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.12 * max((high for high in axes.dataLim.intervaly), default=1.0) or 1.0)
             unit_axis(axes, "y", unit)
             axes.set_title(title, loc="left", color=MUTED)
             axes.margins(x=0.03)
         retried = sorted({r.number for r in everyone if r.attempts > 1})
-        panels[0].plot(
-            retried, [0] * len(retried), "^", color=BAD, markersize=5, clip_on=False, zorder=4, linestyle="none"
-        )
+        if retried:
+            panels[0].plot(
+                retried, [0] * len(retried), "^", color=BAD, markersize=5, clip_on=False, zorder=4, linestyle="none"
+            )
         panels[-1].set_xlabel("round")
         whole_axis(panels[-1])
         return drawn
@@ -119,7 +124,7 @@ def times(view: View) -> Plot | None:
         axes.set_yticks([])
         axes.set_ylim(0.3, max(heights) + 0.7)
         axes.margins(x=0.04)
-        unit_axis(axes, "x", span)
+        unit_axis(axes, "x", SECONDS)
         axes.set_xlabel("virtual time")
         return drawn
 

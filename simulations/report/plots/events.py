@@ -6,9 +6,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from simulations.report.look import BAD, GOOD, INK, MUTED, figure, rows_of, tall
-from simulations.report.plots.plot import Plot, is_narrow, key, note, stripe, unit_axis, whole_axis
+from simulations.report.plots.plot import Plot, is_narrow, key, note, stripe, whole_axis
+from simulations.report.plots.units import SECONDS, unit_axis
 from simulations.report.view import View
-from simulations.report.words import Sentence, count, label, listed, plain, plural, span
+from simulations.report.words import Sentence, count, label, listed, plain, plural
 from simulations.study.result import Repetition
 
 if TYPE_CHECKING:
@@ -22,9 +23,12 @@ KINDS: Final = {
     "refusal": ("s", INK),
     "pause": ("|", INK),
     "retry": (">", INK),
+    "alone": ("p", MUTED),
     "move": ("o", MUTED),
 }
 """Mark and colour of each kind of moment."""
+OTHER: Final = ("8", MUTED)
+"""Of a kind that is not known here."""
 NETWORK: Final = "network"
 """The lane of what happens to no hub in particular."""
 
@@ -35,27 +39,32 @@ def timeline(view: View) -> Plot | None:
     if repetition is None or not repetition.moments:
         return None
     lanes = _lanes(view, repetition)
-    kinds = [kind for kind in KINDS if any(moment.kind == kind for moment in repetition.moments)]
+    counted = Counter(moment.kind for moment in repetition.moments)
+    kinds = [*(kind for kind in KINDS if kind in counted), *sorted(set(counted) - set(KINDS))]
 
     def draw(width_in: float) -> Figure:
-        drawn, (axes,) = figure(width_in, tall(len(lanes), 0.27, 1.15 if is_narrow(width_in) else 0.95))
+        drawn, (axes,) = figure(width_in, tall(len(lanes), 0.27, 1.35 if is_narrow(width_in) else 0.95))
         stripe(axes, len(lanes))
         for kind in kinds:
             here = [moment for moment in repetition.moments if moment.kind == kind]
-            mark, colour = KINDS[kind]
+            mark, colour = KINDS.get(kind, OTHER)
             axes.plot(
                 [moment.at_s for moment in here], [lanes.index(moment.node or NETWORK) for moment in here], mark,
                 color=colour, markersize=6, markeredgewidth=1.5 if mark in "x|" else 0.4, linestyle="none", alpha=0.9,
                 zorder=3, clip_on=False,
             )  # fmt: skip
         rows_of(axes, [label(lane, 14 if is_narrow(width_in) else 24) for lane in lanes])
-        axes.set_xlim(0, max(repetition.virtual_s, *(m.at_s for m in repetition.moments)) * 1.02 or 1.0)
-        unit_axis(axes, "x", span)
+        end = max(repetition.virtual_s, *(m.at_s for m in repetition.moments)) or 1.0
+        axes.set_xlim(-0.02 * end, 1.02 * end)
+        unit_axis(axes, "x", SECONDS)
         axes.set_xlabel("virtual time")
-        key(axes, [(kind, KINDS[kind][1], KINDS[kind][0], True) for kind in kinds], 4 if is_narrow(width_in) else 0)
+        key(
+            axes,
+            [(label(kind, 12), KINDS.get(kind, OTHER)[1], KINDS.get(kind, OTHER)[0], True) for kind in kinds],
+            3 if is_narrow(width_in) else 0,
+        )
         return drawn
 
-    counted = Counter(moment.kind for moment in repetition.moments)
     named: list[Sentence] = [plural(counted[kind], kind) for kind in kinds]
     caption: Sentence = (
         f"Repetition {view.shown_number}, seed {repetition.seed}: what happened when, and to whom. "
@@ -105,7 +114,7 @@ def attacks(view: View) -> Plot | None:
         for row, name in enumerate(names):
             axes.barh(row, won[name], height=0.5, color=BAD)
             axes.barh(row, of[name] - won[name], left=won[name], height=0.5, color=GOOD)
-            note(axes, row, f"{won[name]} of {of[name]}")
+            note(axes, row, f"{won[name]} of {of[name]}{'' if is_narrow(width_in) else ' succeeded'}")
         rows_of(axes, [label(name, 18 if is_narrow(width_in) else 30) for name in names])
         whole_axis(axes)
         axes.set_xlabel("attempts in all repetitions")

@@ -99,11 +99,8 @@ def _name(axes: Axes, labels: list[tuple[float, str, str]], width_in: float) -> 
     gap = (high - low) * (0.075 if is_narrow(width_in) else 0.052)
     for (y, text, colour), place in zip(labels, spread([y for y, _, _ in labels], gap), strict=True):
         axes.annotate(
-            label(text, 16 if is_narrow(width_in) else 30), (1, y), (14, 0), xycoords=("axes fraction", "data"),
-            textcoords="offset points", va="center", fontsize=7.5, color=INK, annotation_clip=False, alpha=0,
-        )  # fmt: skip
-        axes.annotate(
             label(text, 16 if is_narrow(width_in) else 30), (1, y), (1.035, place), xycoords=("axes fraction", "data"),
             textcoords=("axes fraction", "data"), va="center", fontsize=7.5, color=INK, annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 1.1, "shrinkA": 1, "shrinkB": 0},
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 1.1, "shrinkA": 1, "shrinkB": 0,
+                        "relpos": (0, 0.5)},
         )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from simulations.report.look import INK, LINE, MUTED, NARROW_IN, PAPER
 from simulations.report.view import Look, View
-from simulations.report.words import Sentence, Shown
+from simulations.report.words import Sentence
 from simulations.study.result import Interval
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def whisker(axes: Axes, value: Interval, y: float, look: Look, filled: bool = Tr
 
 def dot(axes: Axes, x: float, y: float, look: Look, filled: bool = True, size: float = DOT) -> None:
     """A mark in somebody's look, rimmed in the colour of the paper so that it stands out of lines."""
+    size = size if look.marker in "os" else 1.35 * size
     face, edge = (look.colour, PAPER) if filled else (PAPER, look.colour)
     axes.plot(
         [x], [y], look.marker, color=look.colour, markersize=size, markerfacecolor=face, markeredgecolor=edge,
@@ -86,20 +87,11 @@ def key(axes: Axes, entries: Sequence[tuple[str, str, str, bool]], columns: int 
     )  # fmt: skip
 
 
-def unit_axis(axes: Axes, letter: str, unit: Callable[[float], Shown]) -> None:
-    """Write the ticks of the x or y axis in a unit."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator  # noqa: PLC0415
-
-    axis = axes.xaxis if letter == "x" else axes.yaxis
-    axis.set_major_locator(MaxNLocator(4))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: str(unit(value))))
-
-
 def whole_axis(axes: Axes) -> None:
     """Ticks of the x axis at whole numbers only."""
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
 
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, min_n_ticks=1))
 
 
 def stripe(axes: Axes, rows: int) -> None:

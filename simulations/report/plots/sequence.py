@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from simulations.report.look import BAD, INK, MUTED, figure, rows_of, spread, tall
 from simulations.report.plots.plot import Plot, is_narrow, note, stripe
+from simulations.report.plots.units import SECONDS, tick_texts
 from simulations.report.view import View
-from simulations.report.words import Sentence, count, label, size, span
+from simulations.report.words import Sentence, count, label, size
 from simulations.study.result import SentMessage
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ def sequence(view: View) -> Plot | None:
         "Time runs downwards; an arrow has the colour of its sender, and the names on the left stand where a type of "
         "message was first sent. A dashed line that ends in a cross was lost."
         if single
-        else "Too many messages for arrows: a circle is as large as the number of messages of one type that were "
-        "sent at about that time; red crosses mark times at which some were lost."
+        else "There are too many messages for arrows: the height of a column is the number of messages of one type "
+        "that were sent at about that time, red those of them that were lost."
     )
     caption: Sentence = (
         f"Round {repetition.sequence_round} of repetition {view.shown_number}. ", *_what(messages, lost), how,
@@ -77,13 +78,14 @@ def _arrows(view: View, messages: Sequence[SentMessage], hubs: list[str], width_
     axes.set_xlim(-0.35, len(hubs) - 0.65)
     axes.set_ylim((end or 1.0) * 1.03, -(end or 1.0) * 0.03)
     axes.xaxis.tick_top()
+    axes.set_xlabel("virtual time since the first message, downwards")
     axes.set_xticks(range(len(hubs)), [label(hub, 9 if narrow else 14) for hub in hubs], color=INK)
     if narrow or len(hubs) > 6:
         for tick in axes.get_xticklabels():
             tick.set(rotation=35, ha="left", rotation_mode="anchor")
     _phases(axes, messages, zero, end or 1.0)
     axes.spines["right"].set_visible(False)
-    axes.secondary_yaxis("right").set(yticks=_times(end), yticklabels=[str(span(t)) for t in _times(end)])
+    axes.secondary_yaxis("right").set(yticks=_times(end), yticklabels=tick_texts(_times(end), SECONDS))
     for child in axes.child_axes:
         child.tick_params(labelcolor=MUTED, labelsize=7.5, length=0)
         child.spines["right"].set_visible(False)
@@ -116,7 +118,10 @@ def _phases(axes: Axes, messages: Sequence[SentMessage], zero: float, end: float
 
 
 def _times(end: float) -> list[float]:
-    return [end * step / 4 for step in range(5)] if end else [0.0]
+    """Round times up to the end."""
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+
+    return [float(time) for time in MaxNLocator(5).tick_values(0, end or 1.0) if 0 <= time <= (end or 1.0)]
 
 
 def _by_type(messages: Sequence[SentMessage], width_in: float) -> Figure:
@@ -124,19 +129,17 @@ def _by_type(messages: Sequence[SentMessage], width_in: float) -> Figure:
     end = max(message.sent_s for message in messages) - zero
     step = end / BINS or 1.0
     types = list(dict.fromkeys(message.type for message in messages))
-    drawn, (axes,) = figure(width_in, tall(len(types), 0.34))
+    drawn, (axes,) = figure(width_in, tall(len(types), 0.42))
     stripe(axes, len(types))
     sent = Counter((m.type, int((m.sent_s - zero) / step)) for m in messages)
-    lost = {(m.type, int((m.sent_s - zero) / step)) for m in messages if m.lost}
+    lost = Counter((m.type, int((m.sent_s - zero) / step)) for m in messages if m.lost)
     most = max(sent.values())
     for (kind, place), number in sorted(sent.items()):
-        x, y = (place + 0.5) * step, types.index(kind)
-        axes.plot(
-            [x], [y], "o", color=INK, alpha=0.55, markersize=2 + 11 * (number / most) ** 0.5, markeredgewidth=0,
-            clip_on=False,
-        )  # fmt: skip
-        if (kind, place) in lost:
-            axes.plot([x], [y], "x", color=BAD, markersize=4, markeredgewidth=1.2, clip_on=False)
+        foot = types.index(kind) + 0.36
+        gone = 0.78 * lost[kind, place] / most
+        all_of_them = 0.78 * number / most
+        axes.bar((place + 0.5) * step, -all_of_them, 0.9 * step, bottom=foot, color=MUTED, zorder=2)
+        axes.bar((place + 0.5) * step, -gone, 0.9 * step, bottom=foot, color=BAD, zorder=3)
     for row, kind in enumerate(types):
         of_kind = [message for message in messages if message.type == kind]
         gone = sum(message.lost for message in of_kind)
@@ -145,6 +148,6 @@ def _by_type(messages: Sequence[SentMessage], width_in: float) -> Figure:
     rows_of(axes, [label(kind, 16) for kind in types])
     axes.set_xlim(0, (end or 1.0) * 1.02)
     ticks = _times(end)
-    axes.set_xticks(ticks, [str(span(tick)) for tick in ticks])
+    axes.set_xticks(ticks, tick_texts(ticks, SECONDS))
     axes.set_xlabel("since the first message of the round")
     return drawn
