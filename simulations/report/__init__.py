@@ -6,6 +6,7 @@ extra ``sim``.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +39,7 @@ def write_comparison(results: Sequence[StudyResult], folder: Path) -> Path:
     """Write a report of two results or more side by side, each compared with the first; as `write`.
 
     The files of each carry a letter: ``result-a.json``, ``plots/models-a.svg``. ``tables/differences.csv`` has the
-    differences, paired by seed.
+    differences, paired by repetition.
     """
     from simulations.report.view import LETTERS  # noqa: PLC0415
 
@@ -49,7 +50,9 @@ def write_comparison(results: Sequence[StudyResult], folder: Path) -> Path:
 
 
 def _write(results: tuple[StudyResult, ...], folder: Path) -> Path:
-    # Here, not above: matplotlib and pandas are an extra, and slow to import.
+    if any(importlib.util.find_spec(library) is None for library in ("matplotlib", "pandas", "pyarrow")):
+        raise DataError("the report", "matplotlib or pandas is not installed", "install secured-node[sim]")
+    # Here, not above: they are an extra, and slow to import.
     from simulations.report.differences import differences, differences_frame  # noqa: PLC0415
     from simulations.report.folder import PAGE, check_folder, write_folder  # noqa: PLC0415
     from simulations.report.page import make_plots, page  # noqa: PLC0415

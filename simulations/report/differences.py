@@ -1,118 +1,81 @@
-"""Scenarios against each other: differences paired by seed, so that what chance gave both falls out."""
+"""Scenarios against each other: `simulations.study.comparing` as a table and as a frame."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from simulations.report.tables import TOTALS, Table, cell, range_cell
 from simulations.report.view import View
 from simulations.report.words import Part, Shown, clean, count, difference, metric_name, minus, number
-from simulations.study.intervals import interval
-from simulations.study.result import EVERYWHERE, Interval, Repetition, StudyResult
+from simulations.study.comparing import Difference
+from simulations.study.comparing import differences as compare
+from simulations.study.result import EVERYWHERE, Interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One measure of two scenarios, over the seeds that both ran.
-
-    what: the measure. place: of the second scenario on the page, from 1; the first is always 0. first, second: over
-    these seeds. minus: second minus first, paired by seed. write: how its numbers are written.
-    """
-
-    what: str
-    place: int
-    first: Interval
-    second: Interval
-    minus: Interval
-    write: Callable[[float], Shown]
-
-
-Measure = Callable[[Repetition], "float | None"]
-
-
-def measures(results: Sequence[StudyResult]) -> dict[str, tuple[Measure, Callable[[float], Shown]]]:
-    """What is compared: the federated model's metrics on everybody's rows, then costs."""
-    scored = [{s.metric for r in result.repetitions for s in r.scores if s.arm == "federated"} for result in results]
-    order = dict.fromkeys(s.metric for r in results[0].repetitions for s in r.scores)
-    names = [name for name in order if all(name in metrics for metrics in scored)]
-    names.sort(key=lambda name: name != results[0].metric)
-    found: dict[str, tuple[Measure, Callable[[float], Shown]]] = {
-        f"{metric_name(name)}, federated": (_score(name), number) for name in names
-    }
-    costs: dict[str, Measure] = {
-        "rounds": lambda r: float(len(r.rounds)),
-        "rounds_to_target": lambda r: r.rounds_to_target,
-        "virtual_s": lambda r: r.virtual_s,
-        "sent_bytes": lambda r: float(sum(node.sent_bytes for node in r.nodes)),
-        "drop_outs": lambda r: float(sum(node.drop_outs for node in r.nodes)),
-        "refusals": lambda r: float(sum(r.refusals.values())),
-    }
-    return found | {TOTALS[name][0]: (measure, TOTALS[name][1]) for name, measure in costs.items()}
-
-
-def compare(results: Sequence[StudyResult]) -> list[Difference]:
-    """Each result after the first against the first; measures without a pair of values are left out."""
-    found = []
-    first, confidence = results[0], results[0].confidence
-    for place, second in enumerate(results[1:], 1):
-        others = {repetition.seed: repetition for repetition in second.repetitions}
-        pairs = [(one, others[one.seed]) for one in first.repetitions if one.seed in others]
-        for what, (measure, write) in measures(results).items():
-            values = [(measure(one), measure(other)) for one, other in pairs]
-            known = [(a, b) for a, b in values if a is not None and b is not None]
-            if known:
-                a, b = (interval(side, confidence) for side in zip(*known, strict=True))
-                found.append(Difference(what, place, a, b, interval([b - a for a, b in known], confidence), write))
-    return found
+def pairs(views: Sequence[View]) -> Iterator[tuple[View, View, Difference]]:
+    """Each difference of each result after the first to the first."""
+    for other in views[1:]:
+        for found in compare(views[0].result, other.result):
+            yield views[0], other, found
 
 
 def differences(views: Sequence[View]) -> Table:
-    """The differences as a table."""
+    """The differences of the models of all together and of the counts; those of hospitals alone are in the file."""
     rows: list[tuple[Part, ...]] = []
-    for found in compare([view.result for view in views]):
-        signed = _signed(found.write)
-        against = f"{views[found.place].letter} against {views[0].letter}"
-        rows.append((
-            clean(found.what), against, cell(found.first.mean, found.write),
-            cell(found.second.mean, found.write), *range_cell(found.minus, signed), count(found.minus.n),
-        ))  # fmt: skip
+    for one, other, found in pairs(views):
+        if found.arm == "alone":
+            continue
+        what, write = name_of(found)
+        first, second = value_of(one, found), value_of(other, found)
+        sides = (cell(side.mean if side else None, write) for side in (first, second))
+        signed = range_cell(found.value, _signed(write))
+        rows.append((what, f"{other.letter} against {one.letter}", *sides, *signed, count(found.value.n)))
     heads = ("measure", "scenarios", "first", "second", "difference", "from", "to", "pairs")
     note = (
-        f"Means over the seeds that both ran; differences are paired by seed, with {views[0].confidence} intervals."
-        if rows
-        else "The scenarios have no seed in common: nothing can be paired."
+        f"Means, with {views[0].confidence} intervals of differences; on everybody's test rows. Repetitions are paired "
+        "by their number."
     )
+    if any(_seeds(view) != _seeds(views[0]) for view in views[1:]):
+        note += " Not all pairs have the same seed: what chance gave them does not fall out of the differences."
     return Table("differences", "Differences", heads, tuple(rows), frozenset(range(2, 8)), "differences", note)
 
 
 def differences_frame(views: Sequence[View]) -> pd.DataFrame:
-    """The same for files."""
+    """All differences, for files."""
     import pandas as pd  # noqa: PLC0415 - an extra, and slow to import
 
-    rows: list[dict[str, Any]] = []
-    for found in compare([view.result for view in views]):
-        sides = {"first": found.first, "second": found.second, "minus": found.minus}
-        numbers = {f"{side}_{k}": v for side, value in sides.items() for k, v in msgspec.to_builtins(value).items()}
-        rows.append({"measure": found.what, "scenario": views[found.place].result.name} | numbers)
-    names = [f"{side}_{name}" for side in ("first", "second", "minus") for name in Interval.__struct_fields__]
-    return pd.DataFrame(rows, columns=["measure", "scenario", *names])
+    rows = [
+        {"first": one.letter, "second": other.letter, "name": found.name, "arm": found.arm, "hospital": found.hospital}
+        | msgspec.to_builtins(found.value)
+        for one, other, found in pairs(views)
+    ]
+    return pd.DataFrame(rows, columns=["first", "second", "name", "arm", "hospital", *Interval.__struct_fields__])
 
 
-def _score(metric: str) -> Measure:
-    def measure(repetition: Repetition) -> float | None:
-        for score in repetition.scores:
-            if (score.arm, score.hospital, score.tested_on, score.metric) == ("federated", "", EVERYWHERE, metric):
-                return score.value
-        return None
+def name_of(found: Difference) -> tuple[str, Callable[[float], Shown]]:
+    """What is compared in words, and how its numbers are written."""
+    if found.arm:
+        who = f"{found.arm}, {clean(found.hospital)}" if found.hospital else found.arm
+        return f"{metric_name(found.name)}, {who}", number
+    return TOTALS.get(found.name, (clean(found.name), number))
 
-    return measure
+
+def value_of(view: View, found: Difference) -> Interval | None:
+    """The figure itself, over all repetitions of one result."""
+    if not found.arm:
+        return view.total(found.name)
+    compared = view.comparison(found.arm, found.hospital, EVERYWHERE, found.name)
+    return compared.value if compared is not None else None
+
+
+def _seeds(view: View) -> list[int]:
+    return [repetition.seed for repetition in view.result.repetitions]
 
 
 def _signed(write: Callable[[float], Shown]) -> Callable[[float], Shown]:

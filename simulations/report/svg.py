@@ -82,7 +82,16 @@ def _undress(element: ET.Element, used: set[str], styles: Styles) -> None:
         attributes["d"] = " ".join(attributes["d"].split())
 
 
+def settle(figure: Figure) -> None:
+    """Lay a figure out once; otherwise it is laid out each time it is saved."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+
+
 def _written(figure: Figure) -> str:
+    settle(figure)
     written = io.StringIO()
     figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
     return written.getvalue()
@@ -93,6 +102,7 @@ def files(plot: Plot, heading: str, width_in: float) -> dict[str, bytes]:
     with drawing(plot.name):
         figure = plot.draw(width_in)
         figure.suptitle(f"{plot.title}: {heading}" if heading else plot.title, x=0.01, ha="left", fontweight="bold")
+        settle(figure)
         png = io.BytesIO()
         figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
         return {"svg": _written(figure).encode(), "png": png.getvalue()}

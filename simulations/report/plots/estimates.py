@@ -37,8 +37,10 @@ def estimates(view: View) -> Plot | None:
         if in_errors:
             axes.axvspan(-NORMAL_95, NORMAL_95, color=LINE, alpha=0.45, linewidth=0, zorder=0)
         axes.axvline(0, color=MUTED, linewidth=1)
+        _dots(axes, view, drawn_terms)
         for row, term in enumerate(drawn_terms):
-            _row(axes, view, row, term, is_narrow(width_in))
+            apart = str(difference(term.apart))
+            note(axes, row, apart if is_narrow(width_in) else f"{number(term.pooled)}   {apart}")
         if not is_narrow(width_in):
             note(axes, -0.9, "pooled   difference")
         _scale(axes, drawn_terms)
@@ -63,11 +65,11 @@ def estimates(view: View) -> Plot | None:
     return Plot("estimates", "Estimates against the pooled fit", caption, alternative, draw)
 
 
-def _row(axes: Axes, view: View, row: int, term: Term, narrow: bool) -> None:
-    for hospital, value in term.alone.items():
-        dot(axes, value, row, view.look(hospital), size=4.2)
-    dot(axes, term.shift or 0.0, row, TOGETHER["federated"])
-    note(axes, row, str(difference(term.apart)) if narrow else f"{number(term.pooled)}   {difference(term.apart)}")
+def _dots(axes: Axes, view: View, terms: list[Term]) -> None:
+    for hospital in view.hospitals:
+        found = [(term.alone[hospital], row) for row, term in enumerate(terms) if hospital in term.alone]
+        dot(axes, [x for x, _ in found], [y for _, y in found], view.look(hospital), size=4.2)
+    dot(axes, [term.shift or 0.0 for term in terms], list(range(len(terms))), TOGETHER["federated"])
 
 
 def _scale(axes: Axes, terms: list[Term]) -> None:

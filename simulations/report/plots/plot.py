@@ -54,12 +54,19 @@ def whisker(axes: Axes, value: Interval, y: float, look: Look, filled: bool = Tr
     dot(axes, value.mean, y, look, filled)
 
 
-def dot(axes: Axes, x: float, y: float, look: Look, filled: bool = True, size: float = DOT) -> None:
-    """A mark in somebody's look, rimmed in the colour of the paper so that it stands out of lines."""
+def dot(
+    axes: Axes,
+    x: float | Sequence[float],
+    y: float | Sequence[float],
+    look: Look,
+    filled: bool = True,
+    size: float = DOT,
+) -> None:
+    """A mark, or several, in somebody's look, rimmed in the colour of the paper so that it stands out of lines."""
     size = size if look.marker in "os" else 1.35 * size
     face, edge = (look.colour, PAPER) if filled else (PAPER, look.colour)
     axes.plot(
-        [x], [y], look.marker, color=look.colour, markersize=size, markerfacecolor=face, markeredgecolor=edge,
+        x, y, look.marker, color=look.colour, markersize=size, markerfacecolor=face, markeredgecolor=edge,
         markeredgewidth=0.7 if filled else 1.4, zorder=3, clip_on=False,
     )  # fmt: skip
 

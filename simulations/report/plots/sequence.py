@@ -134,12 +134,12 @@ def _by_type(messages: Sequence[SentMessage], width_in: float) -> Figure:
     sent = Counter((m.type, int((m.sent_s - zero) / step)) for m in messages)
     lost = Counter((m.type, int((m.sent_s - zero) / step)) for m in messages if m.lost)
     most = max(sent.values())
-    for (kind, place), number in sorted(sent.items()):
-        foot = types.index(kind) + 0.36
-        gone = 0.78 * lost[kind, place] / most
-        all_of_them = 0.78 * number / most
-        axes.bar((place + 0.5) * step, -all_of_them, 0.9 * step, bottom=foot, color=MUTED, zorder=2)
-        axes.bar((place + 0.5) * step, -gone, 0.9 * step, bottom=foot, color=BAD, zorder=3)
+    for counted, colour in ((sent, MUTED), (lost, BAD)):
+        places = sorted(counted)
+        axes.bar(
+            [(place + 0.5) * step for _, place in places], [-0.78 * counted[key] / most for key in places], 0.9 * step,
+            bottom=[types.index(kind) + 0.36 for kind, _ in places], color=colour, zorder=2,
+        )  # fmt: skip
     for row, kind in enumerate(types):
         of_kind = [message for message in messages if message.type == kind]
         gone = sum(message.lost for message in of_kind)
