@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from simulations.report.terms import terms_of
-from simulations.report.view import View
+from simulations.report.view import FOUNDERS, View
 from simulations.report.words import (
     Code,
     Sentence,
@@ -25,8 +25,8 @@ from simulations.report.words import (
 from simulations.study.result import EVERYWHERE, Comparison
 
 EQUAL_MAX = 1e-6
-"""Two models whose metrics differ by no more are called equal: fixed point and another order of adding make such
-differences."""
+"""Two models whose metrics or estimates differ by no more are called equal: fixed point and another order of
+adding make such differences."""
 
 
 def asked(view: View) -> list[Sentence]:
@@ -53,7 +53,7 @@ def asked(view: View) -> list[Sentence]:
 
 def found(view: View) -> list[Sentence]:
     """The answer: one sentence a finding, the most important first."""
-    makers = (_federated, _alone, _own_rows, _coefficients, _target, _cost, _trouble, _attacks, _failures)
+    makers = (_federated, _founders, _alone, _own_rows, _coefficients, _target, _cost, _trouble, _attacks, _failures)
     sentences = [sentence for make in makers for sentence in make(view)]
     outcomes = _outcomes(view)
     all_well = all(repetition.outcome == "done" for repetition in view.result.repetitions)
@@ -112,6 +112,14 @@ def _federated(view: View) -> list[Sentence]:
     return sentences
 
 
+def _founders(view: View) -> list[Sentence]:
+    before = view.comparison("federated", FOUNDERS, EVERYWHERE)
+    if before is None or before.value.mean is None:
+        return []
+    had = f"Before others joined, the founders' model had {_article(view.metric)} {view.metric} of "
+    return [(had, number(before.value.mean), " on the same rows.")]
+
+
 def _change(view: View, comparison: Comparison) -> Sentence:
     """ "loses 0.012 AUC (95 % interval 0.010 to 0.014)"."""
     value = comparison.minus_pooled
@@ -130,14 +138,19 @@ def _change(view: View, comparison: Comparison) -> Sentence:
 
 def _alone(view: View) -> list[Sentence]:
     compared = [c for name in view.hospitals if (c := view.comparison("alone", name, EVERYWHERE)) is not None]
-    shifts = [c.minus_pooled.mean for c in compared if c.minus_pooled is not None and c.minus_pooled.mean is not None]
+    known = [c.minus_pooled for c in compared if c.minus_pooled is not None]
+    shifts = [shift.mean for shift in known if shift.mean is not None]
     if not shifts:
         return []
+    chance = sum(s.low is not None and s.high is not None and s.low <= 0 <= s.high for s in known)
+    perhaps: Sentence = (
+        ("; for ", count(chance), " of ", count(len(shifts)), " chance may explain it") if chance else ()
+    )
     losses = sorted(-shift if view.result.higher_is_better else shift for shift in shifts)
     who = "The hospital alone" if len(losses) == 1 else "Each hospital alone"
     if losses[0] > 0:
         how: Sentence = (number(losses[0]),) if len(losses) == 1 else (number(losses[0]), " to ", number(losses[-1]))
-        return [(f"{who} loses ", *how, f" {view.metric} against pooled, on everybody's test rows.")]
+        return [(f"{who} loses ", *how, f" {view.metric} against pooled, on everybody's test rows", *perhaps, ".")]
     better = sum(loss <= 0 for loss in losses)
     return [(
         count(better), " of ", *plural(len(losses), "hospital"), " alone ", "is" if better == 1 else "are",
@@ -171,8 +184,11 @@ def _coefficients(view: View) -> list[Sentence]:
     terms = terms_of(view)
     if not terms:
         return []
-    apart = max(abs(term.apart) for term in terms)
-    return [("No federated estimate differs from the pooled one by more than ", number(apart), ".")]
+    most = max(terms, key=lambda term: abs(term.apart))
+    apart = abs(most.apart)
+    if apart <= EQUAL_MAX:
+        return [("No federated estimate differs from the pooled one by more than ", number(apart), ".")]
+    return [("Federated and pooled estimates differ by up to ", number(apart), f" (that of {label(most.name)}).")]
 
 
 def _target(view: View) -> list[Sentence]:

@@ -153,7 +153,7 @@ def hospitals(view: View) -> Table | None:
 
 def totals(view: View) -> Table | None:
     """Counts and times over repetitions, of the whole network."""
-    found = [t for t in view.result.totals if t.node == ""]
+    found = [t for t in view.result.totals if t.node == "" and (t.value.n or view.result.target is not None)]
     rows = []
     for total in found:
         name, write = TOTALS.get(total.name, (clean(total.name), number))

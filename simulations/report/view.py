@@ -25,6 +25,8 @@ class Look:
 TOGETHER = {"federated": Look(INK, "D"), "pooled": Look(MUTED, "s")}
 
 
+FOUNDERS: Final = "founders"
+"""As the hospital of a federated model that was made before others joined."""
 LETTERS: Final = "ABCDEFGH"
 """Names of the results of one page, and the most there can be."""
 

@@ -49,7 +49,7 @@ def learning(view: View) -> Plot | None:
     repetitions = len(view.result.repetitions)
     some = "" if at_all == {repetitions} else " Not every repetition has every round: a median is over those that do."
     caption: Sentence = (
-        f"{view.metric} of the federated model on everybody's test rows after each round: the median over repetitions, "
+        f"{view.metric[:1].upper()}{view.metric[1:]} of the federated model on everybody's test rows after each round: the median over repetitions, "
         f"the middle {view.confidence} of them as a band, single ones as thin lines.{some}",
     )
     first, last = middle(curve[0][1], view.result.confidence)[0], middle(curve[-1][1], view.result.confidence)[0]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from simulations.report.look import MUTED, figure, rows_of, tall
 from simulations.report.plots.plot import Plot, is_narrow, key, note, stripe, whisker
-from simulations.report.view import TOGETHER, Look, View
+from simulations.report.view import FOUNDERS, TOGETHER, Look, View
 from simulations.report.words import Sentence, Shown, label, number
 from simulations.study.result import EVERYWHERE, Comparison, Interval
-
-FOUNDERS: Final = "founders"
-"""As the hospital of a federated model that was made before others joined."""
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -28,6 +28,8 @@ def tick_texts(ticks: Sequence[float], units: Units) -> list[str]:
     size, name = unit_of(max(map(abs, ticks), default=0.0), units)
     steps = [abs(b - a) / size for a, b in itertools.pairwise(ticks) if b != a]
     digits = max(0, math.ceil(-math.log10(min(steps)) - 1e-9)) if steps else 0
+    if steps and any(abs(tick / size - round(tick / size, digits)) > 0.01 * min(steps) for tick in ticks):
+        digits += 1  # steps of 1.5, or of 0.25
     return [f"{tick / size:,.{digits}f} {name}" if tick else "0" for tick in ticks]
 
 

@@ -150,6 +150,7 @@ def test_a_spark_goes_from_its_lowest_to_its_highest() -> None:
 def test_ticks_share_one_unit_and_differ() -> None:
     assert tick_texts([0, 0.05, 0.1], SECONDS) == ["0", "50 ms", "100 ms"]
     assert tick_texts([2.338, 2.341, 2.344], SECONDS) == ["2.338 s", "2.341 s", "2.344 s"]
+    assert tick_texts([0, 1.5, 3.0], SECONDS) == ["0", "1.5 s", "3.0 s"]
     assert tick_texts([0, 300, 600], SECONDS) == ["0", "5 min", "10 min"]
     assert tick_texts([0, 2000, 4000], BYTES) == ["0", "2 kB", "4 kB"]
 
