@@ -1,6 +1,6 @@
 """What a researcher looks at: a study's result as one page, with its plots, tables and the result itself beside it.
 
-`write` makes a report of one result, `write_comparison` of several; `terminal` shows the same in a terminal. Needs the
+`write` makes a report of one result, `write_comparison` of several; `check_folder` says beforehand whether they can; `terminal` shows the same in a terminal. Needs the
 extra ``sim``.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from secured_node.data.errors import DataError
+from simulations.report.folder import PAGE, check_folder, write_folder
 from simulations.study.result import StudyResult
 
 if TYPE_CHECKING:
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
     from simulations.report.plots.plot import Plot
     from simulations.report.view import View
 
-__all__ = ["write", "write_comparison"]
+__all__ = ["check_folder", "write", "write_comparison"]
 
 
 def write(result: StudyResult, folder: Path) -> Path:
     """Write the report of a result; returns the path of its page.
 
     The folder then holds ``report.html``, ``result.json``, ``scenario.toml``, each plot as ``plots/*.png`` and
-    ``.svg``, each of the result's frames as ``tables/*.csv`` and ``.parquet``. It appears whole or not at all; an
+    ``.svg``, each of the result's frames as ``frames/*.csv`` and ``.parquet``. It appears whole or not at all; an
     earlier report in it is replaced. The same result gives the same bytes. Raises `DataError` if the folder holds
     something else or cannot be written.
     """
@@ -38,7 +39,7 @@ def write(result: StudyResult, folder: Path) -> Path:
 def write_comparison(results: Sequence[StudyResult], folder: Path) -> Path:
     """Write a report of two results or more side by side, each compared with the first; as `write`.
 
-    The files of each carry a letter: ``result-a.json``, ``plots/models-a.svg``. ``tables/differences.csv`` has the
+    The files of each carry a letter: ``result-a.json``, ``plots/models-a.svg``. ``frames/differences.csv`` has the
     differences, paired by repetition.
     """
     from simulations.report.view import LETTERS  # noqa: PLC0415
@@ -54,7 +55,6 @@ def _write(results: tuple[StudyResult, ...], folder: Path) -> Path:
         raise DataError("the report", "matplotlib or pandas is not installed", "install secured-node[sim]")
     # Here, not above: they are an extra, and slow to import.
     from simulations.report.differences import differences, differences_frame  # noqa: PLC0415
-    from simulations.report.folder import PAGE, check_folder, write_folder  # noqa: PLC0415
     from simulations.report.page import make_plots, page  # noqa: PLC0415
     from simulations.report.view import views_of  # noqa: PLC0415
 
@@ -92,6 +92,6 @@ def _frame_files(name: str, frame: pd.DataFrame) -> dict[str, bytes]:
     parquet = io.BytesIO()
     frame.to_parquet(parquet, engine="pyarrow", index=False)
     return {
-        f"tables/{name}.csv": frame.to_csv(index=False, lineterminator="\n").encode(errors="replace"),
-        f"tables/{name}.parquet": parquet.getvalue(),
+        f"frames/{name}.csv": frame.to_csv(index=False, lineterminator="\n").encode(errors="replace"),
+        f"frames/{name}.parquet": parquet.getvalue(),
     }

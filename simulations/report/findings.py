@@ -28,6 +28,9 @@ EQUAL_MAX = 1e-6
 """Two models whose metrics or estimates differ by no more are called equal: fixed point and another order of
 adding make such differences."""
 
+NAMED_MAX = 6
+"""Hospitals that a sentence names; of more it tells the number."""
+
 
 def asked(view: View) -> list[Sentence]:
     """The question."""
@@ -53,7 +56,19 @@ def asked(view: View) -> list[Sentence]:
 
 def found(view: View) -> list[Sentence]:
     """The answer: one sentence a finding, the most important first."""
-    makers = (_federated, _founders, _alone, _own_rows, _coefficients, _target, _cost, _trouble, _attacks, _failures)
+    makers = (
+        _federated,
+        _founders,
+        _alone,
+        _no_model,
+        _own_rows,
+        _coefficients,
+        _target,
+        _cost,
+        _trouble,
+        _attacks,
+        _failures,
+    )
     sentences = [sentence for make in makers for sentence in make(view)]
     outcomes = _outcomes(view)
     all_well = all(repetition.outcome == "done" for repetition in view.result.repetitions)
@@ -159,6 +174,17 @@ def _alone(view: View) -> list[Sentence]:
     )]  # fmt: skip
 
 
+def _no_model(view: View) -> list[Sentence]:
+    without = dict.fromkeys(m.node for r in view.result.repetitions for m in r.moments if m.kind == "alone")
+    if not without:
+        return []
+    named = f" ({listed([label(name) for name in without])})" if len(without) <= NAMED_MAX else ""
+    return [(
+        *plural(len(without), "hospital"), f"{named} had no model of {'its' if len(without) == 1 else 'their'} own in some "
+        "repetition; the moments say why.",
+    )]  # fmt: skip
+
+
 def _own_rows(view: View) -> list[Sentence]:
     better: list[str] = []
     worse: list[str] = []
@@ -173,7 +199,7 @@ def _own_rows(view: View) -> list[Sentence]:
     both = len(better) + len(worse)
     if not worse:
         return [("On its own patients, the federated model serves every hospital at least as well as its own model.",)]
-    named = f": {listed(worse)}" if len(worse) <= 6 else ""
+    named = f": {listed(worse)}" if len(worse) <= NAMED_MAX else ""
     return [(
         "On their own patients, ", count(len(worse)), " of ", *plural(both, "hospital"),
         f" would on average do better with a model of their own{named}.",

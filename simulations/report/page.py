@@ -196,7 +196,7 @@ def _table(table: Table, prefix: str, head: str) -> str:
     left = len(table.rows) - len(table.shown)
     more = f" The first {ROWS_MAX} of {len(table.rows)} rows; the files have all." if left else ""
     file = prefix + (table.file or table.name)
-    links = " ".join(f'<a href="tables/{file}.{ending}">{name}</a>' for ending, name in _ENDINGS)
+    links = " ".join(f'<a href="frames/{file}.{ending}">{name}</a>' for ending, name in _ENDINGS)
     return (
         f'<{head}>{escape(table.title)}</{head}>\n<p class="note">{escape(table.note + more)} {links}</p>\n'
         f'<div class="scroll{high}" tabindex=0 role=region aria-label="{escape(table.title)}"><table>\n'

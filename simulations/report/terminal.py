@@ -11,9 +11,9 @@ from rich.text import Text
 
 from simulations.report import findings
 from simulations.report.differences import differences
-from simulations.report.tables import Table, attacks, cell, failures, totals
+from simulations.report.tables import Table, attacks, cell, estimates, failures, hospitals, metrics, totals
 from simulations.report.view import View, middle, views_of
-from simulations.report.words import NONE, NOTHING, Part, clean, difference, label, number, plain
+from simulations.report.words import NONE, NOTHING, Part, difference, label, number, plain
 from simulations.study.result import EVERYWHERE, StudyResult
 
 BARS: Final = "▁▂▃▄▅▆▇█"
@@ -31,11 +31,13 @@ def summary(result: StudyResult) -> RenderableType:
 
 
 def comparison(results: Sequence[StudyResult]) -> RenderableType:
-    """Several results one after the other, then their differences to the first."""
+    """What was found of each of several results, then their differences to the first."""
     views = views_of(results)
-    parts: list[RenderableType] = [_summary(view) for view in views]
-    parts += [Text("Differences", style="bold"), _rich(differences(views))]
-    return Group(*parts)
+    parts: list[RenderableType] = []
+    for view in views:
+        parts += [Text(view.title, style="bold"), Text(), _found(view), Text()]
+    table = differences(views)
+    return Group(*parts, Text(table.title, style="bold"), Text(table.note, style="dim"), _rich(table))
 
 
 def spark(values: Sequence[float]) -> str:
@@ -51,12 +53,9 @@ def spark(values: Sequence[float]) -> str:
 
 def _summary(view: View) -> RenderableType:
     result = view.result
-    parts: list[RenderableType] = [Text(clean(result.title or result.name), style="bold"), Text()]
-    found = RichTable.grid(padding=(0, 1, 0, 0))
-    for sentence in findings.found(view):
-        found.add_row(Text(" •"), Text(plain(sentence)))
-    parts.append(found)
-    for table in (_models(view), totals(view), attacks(view), failures(view)):
+    parts: list[RenderableType] = [Text(view.title, style="bold"), Text(), _found(view)]
+    values = estimates(view) if not result.metric else None
+    for table in (_models(view), metrics(view), values, hospitals(view), totals(view), attacks(view), failures(view)):
         if table is not None:
             parts += [Text(), Text(table.title, style="bold"), _rich(table)]
     if view.curve:
@@ -64,6 +63,13 @@ def _summary(view: View) -> RenderableType:
         ends = f"  {number(medians[0])} to {number(medians[-1])} in {len(medians)} rounds"
         parts += [Text(), Text(f"{view.metric} by round", style="bold"), Text(f" {spark(medians)}{ends}")]
     return Group(*parts, Text())
+
+
+def _found(view: View) -> RenderableType:
+    found = RichTable.grid(padding=(0, 1, 0, 0))
+    for sentence in findings.found(view):
+        found.add_row(Text(" •"), Text(plain(sentence)))
+    return found
 
 
 def _models(view: View) -> Table | None:

@@ -48,9 +48,12 @@ def learning(view: View) -> Plot | None:
     at_all = {len(values) for _, values in curve}
     repetitions = len(view.result.repetitions)
     some = "" if at_all == {repetitions} else " Not every repetition has every round: a median is over those that do."
+    start = (
+        f"{view.metric[:1].upper()}{view.metric[1:]} of the federated model on everybody's test rows after each round"
+    )
     caption: Sentence = (
-        f"{view.metric[:1].upper()}{view.metric[1:]} of the federated model on everybody's test rows after each round: the median over repetitions, "
-        f"the middle {view.confidence} of them as a band, single ones as thin lines.{some}",
+        f"{start}: the median over repetitions, the middle {view.confidence} of them as a band, single ones as thin "
+        f"lines.{some}",
     )
     first, last = middle(curve[0][1], view.result.confidence)[0], middle(curve[-1][1], view.result.confidence)[0]
     alternative: Sentence = (

@@ -40,11 +40,11 @@ def test_each_plot_is_there_as_png_and_svg(folder: Path) -> None:
 
 def test_each_frame_is_there_as_csv_and_parquet_and_both_say_the_same(result: StudyResult, folder: Path) -> None:
     for name, frame in result.frames().items():
-        parquet = pd.read_parquet(folder / f"tables/{name}.parquet")
+        parquet = pd.read_parquet(folder / f"frames/{name}.parquet")
         pd.testing.assert_frame_equal(parquet, frame, check_dtype=False)
-        csv = pd.read_csv(folder / f"tables/{name}.csv", keep_default_na=False, na_values=[])
+        csv = pd.read_csv(folder / f"frames/{name}.csv", keep_default_na=False, na_values=[])
         assert (list(csv.columns), len(csv)) == (list(frame.columns), len(frame))
-    assert result.comparisons[0].value.mean == pd.read_csv(folder / "tables/comparisons.csv")["mean"][0]
+    assert result.comparisons[0].value.mean == pd.read_csv(folder / "frames/comparisons.csv")["mean"][0]
 
 
 def test_all_that_the_page_links_to_is_there(folder: Path, page: str) -> None:
@@ -61,8 +61,8 @@ def test_the_same_result_gives_the_same_bytes(result: StudyResult, folder: Path,
 def test_an_earlier_report_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "report"
     report_folder.write_folder(target, {"report.html": b"old", "plots/old.svg": b"old"})
-    report_folder.write_folder(target, {"report.html": b"new", "tables/new.csv": b"new"})
-    assert everything(target) == {"report.html": b"new", "tables/new.csv": b"new"}
+    report_folder.write_folder(target, {"report.html": b"new", "frames/new.csv": b"new"})
+    assert everything(target) == {"report.html": b"new", "frames/new.csv": b"new"}
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
 
 
@@ -109,7 +109,7 @@ def test_a_comparison_has_the_files_of_each_and_their_differences(tmp_path: Path
     for letter, result in (("a", one), ("b", other)):
         assert StudyResult.from_json((page.parent / f"result-{letter}.json").read_bytes()) == result
         assert (page.parent / f"plots/models-{letter}.png").is_file()
-    frame = pd.read_csv(io.BytesIO((page.parent / "tables/differences.csv").read_bytes()), keep_default_na=False)
+    frame = pd.read_csv(io.BytesIO((page.parent / "frames/differences.csv").read_bytes()), keep_default_na=False)
     row = frame[(frame["name"] == "auc") & (frame["arm"] == "federated")].iloc[0]
     values = [
         next(s.value for s in r.scores if (s.arm, s.tested_on, s.metric) == ("federated", "all", "auc"))
