@@ -1,7 +1,7 @@
 """What a researcher looks at: a study's result as one page, with its plots, tables and the result itself beside it.
 
-`write` makes a report of one result, `write_comparison` of several; `check_folder` says beforehand whether they can; `terminal` shows the same in a terminal. Needs the
-extra ``sim``.
+`write` makes a report of one result, `write_comparison` of several; `check_folder` says beforehand whether the folder
+can take it; `terminal` shows the same in a terminal. Needs the extra ``sim``.
 """
 
 from __future__ import annotations

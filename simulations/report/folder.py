@@ -13,7 +13,7 @@ from secured_node.data.errors import DataError
 
 PAGE: Final = "report.html"
 """The page; a folder without it is no report."""
-_FOLDERS: Final = {"plots": {".png", ".svg"}, "tables": {".csv", ".parquet"}}
+_FOLDERS: Final = {"plots": {".png", ".svg"}, "frames": {".csv", ".parquet"}}
 _ENDINGS: Final = {".html", ".json", ".toml"}
 
 
