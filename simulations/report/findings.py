@@ -181,7 +181,7 @@ def _no_model(view: View) -> list[Sentence]:
     named = f" ({listed([label(name) for name in without])})" if len(without) <= NAMED_MAX else ""
     their = "its" if len(without) == 1 else "their"
     return [(
-        *plural(len(without), "hospital"), f"{named} had no model of {their} own in some repetition; the moments say why.",
+        *plural(len(without), "hospital"), f"{named} had no model of {their} own in some repetition: see the moments.",
     )]  # fmt: skip
 
 

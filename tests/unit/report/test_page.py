@@ -157,7 +157,7 @@ def test_the_page_needs_nothing_from_elsewhere(page: str) -> None:
             assert name not in ("src", "srcset", "style", "action", "xlink:href")
             if name == "href":
                 assert value is not None
-                assert re.fullmatch(r"#[\w-]+|(plots|tables)/[\w.-]+|scenario\.toml", value), value
+                assert re.fullmatch(r"#[\w-]+|(plots|frames)/[\w.-]+|scenario\.toml", value), value
     sheet = page[page.index("<style>") : page.index("</style>")]
     assert "@import" not in sheet
     assert "url(" not in sheet.replace("url(#", "")
