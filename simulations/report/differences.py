@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_ARMS = ("federated", "pooled", "alone", "")
+
+
 def pairs(views: Sequence[View]) -> Iterator[tuple[View, View, Difference]]:
-    """Each difference of each result after the first to the first."""
+    """Each difference of each result after the first to the first; federated first, counts last."""
     for other in views[1:]:
-        for found in compare(views[0].result, other.result):
+        found_all = compare(views[0].result, other.result)
+        for found in sorted(found_all, key=lambda found: _ARMS.index(found.arm)):
             yield views[0], other, found
 
 

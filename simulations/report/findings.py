@@ -305,7 +305,7 @@ def limits(view: View) -> list[Sentence]:
     if len(repetitions) < 10:
         sentences.append((
             "With ", *plural(len(repetitions), "repetition"),
-            " intervals are wide, and a rare event was most likely not seen." if len(repetitions) > 1
+            " intervals are wide, may reach beyond what the metric can be, and a rare event was most likely not seen." if len(repetitions) > 1
             else " there are no intervals, and a rare event was most likely not seen.",
         ))  # fmt: skip
     return sentences

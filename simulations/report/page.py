@@ -231,8 +231,8 @@ def _appendix(views: Sequence[View]) -> str:
     again = "".join(f"<p>{html(findings.replay(view))}</p>\n" for view in views)
     written = ", ".join(f"{library} {version(library)}" for library in LIBRARIES)
     ran = "".join(
-        f"<p>{escape(clean(view.result.name))}: secured-node {escape(clean(view.result.version))}, local computation "
-        f"by {escape(clean(view.result.executor))}, {html(span(view.result.wall_s))} of real time.</p>\n"
+        f"<p>{escape(clean(view.result.name))}: secured-node {escape(clean(view.result.version))}, local computation: "
+        f"{escape(clean(view.result.executor))}, {html(span(view.result.wall_s))} of real time.</p>\n"
         for view in views
     )
     return (
