@@ -28,6 +28,8 @@ EQUAL_MAX = 1e-6
 """Two models whose metrics or estimates differ by no more are called equal: fixed point and another order of
 adding make such differences."""
 
+FEW = 10
+"""Repetitions below which the page warns of wide intervals."""
 NAMED_MAX = 6
 """Hospitals that a sentence names; of more it tells the number."""
 
@@ -302,12 +304,20 @@ def limits(view: View) -> list[Sentence]:
         ("What a sum, a coefficient or a finished model reveals about patients is not measured here unless an attack "
          "below does so; and an attack that failed here shows only that this attack failed.",),
     ]  # fmt: skip
-    if len(repetitions) < 10:
+    if len(repetitions) == 1:
+        sentences.append(
+            (
+                "With ",
+                *plural(1, "repetition"),
+                " there are no intervals, and a rare event was not seen.",
+            )
+        )
+    elif len(repetitions) < FEW:
         sentences.append((
-            "With ", *plural(len(repetitions), "repetition"),
-            " intervals are wide, may reach beyond what the metric can be, and a rare event was most likely not seen." if len(repetitions) > 1
-            else " there are no intervals, and a rare event was most likely not seen.",
+            "With ", *plural(len(repetitions), "repetition"), " intervals are wide, may reach beyond what the metric "
+            "can be, and a rare event was most likely not seen.",
         ))  # fmt: skip
+    sentences += [(f"Of the data it was noticed: {clean(note).rstrip('.')}.",) for note in view.result.notes]
     return sentences
 
 

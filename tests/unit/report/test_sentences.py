@@ -115,6 +115,11 @@ def test_limits_say_how_few_repetitions_there_were() -> None:
         assert words in " ".join(map(plain, limits))
 
 
+def test_what_was_noticed_of_the_data_is_told(result: StudyResult) -> None:
+    noted = msgspec.structs.replace(result, notes=("3 rows have no outcome",))
+    assert "Of the data it was noticed: 3 rows have no outcome." in [plain(s) for s in findings.limits(view_of(noted))]
+
+
 def test_replay_names_file_and_seed(result: StudyResult) -> None:
     seed = result.repetitions[0].seed
     assert f"secured-sim run scenario.toml --seed {seed} --repetitions 1" in plain(findings.replay(view_of(result)))
