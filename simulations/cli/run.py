@@ -10,7 +10,9 @@ from rich.console import Console
 
 from secured_node.cli.common import Exit, put, with_json
 from simulations.cli import running
-from simulations.cli.show import show
+from simulations.report import check_folder, write
+from simulations.report.terminal import summary
+from simulations.study.scenario import Scenario
 
 
 @click.command("run")
@@ -29,17 +31,18 @@ def command(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Run SCENARIO, a TOML file or the name of one that ships, and write what it found.
+    """Run SCENARIO, a TOML file or the name of one that ships, show what it found, and write a report.
 
     Exit code 1 if in no repetition the job was done.
     """
+    folder = out or Path(f"sim-{Scenario.load(scenario).plan.name}")
+    check_folder(folder)
     result = running.run(scenario, repetitions, seed, executor, workers)
-    folder = out or Path(f"sim-{result.name}")
-    running.write(result, folder)
+    page = write(result, folder)
 
     def human(console: Console) -> None:
-        show(console, result)
-        console.print(f"\nWritten: {folder}/{running.RESULT_FILE}, frames as CSV and Parquet in {folder}/frames")
+        console.print(summary(result))
+        console.print(f"The report: {page}", soft_wrap=True, markup=False)
 
     put(as_json, msgspec.to_builtins(result), human)
     if not any(r.outcome == "done" for r in result.repetitions):

@@ -1,10 +1,9 @@
-"""What `run` and `compare` share: options, a progress bar while a study runs, and where results are written."""
+"""What `run` and `compare` share: options, and a progress bar while a study runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
@@ -16,7 +15,6 @@ from simulations.study.scenario import Scenario
 from simulations.study.study import Progress as Step
 
 F = TypeVar("F", bound=Callable[..., Any])
-RESULT_FILE: Final = "result.json"
 
 
 def with_execution(command: F) -> F:
@@ -60,20 +58,3 @@ def run(name: str, repetitions: int | None, seed: int | None, executor: str, wor
             progress.update(bar, completed=step.done, rounds=rounds)
 
         return scenario.study(executor, workers=workers, watch=watch)
-
-
-def write(result: StudyResult, folder: Path) -> list[Path]:
-    """Write the result: JSON, each frame as CSV and Parquet, and the report. The files that were written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    from_python = result.scenario.startswith("{")
-    written = [folder / RESULT_FILE, folder / f"scenario.{'json' if from_python else 'toml'}"]
-    written[0].write_bytes(result.to_json())
-    written[1].write_text(result.scenario, encoding="utf-8")
-    for name, frame in result.frames().items():
-        if len(frame):
-            path = folder / "frames" / name
-            path.parent.mkdir(exist_ok=True)
-            frame.to_csv(path.with_suffix(".csv"), index=False)
-            frame.to_parquet(path.with_suffix(".parquet"), index=False)
-            written += [path.with_suffix(".csv"), path.with_suffix(".parquet")]
-    return written

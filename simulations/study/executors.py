@@ -23,6 +23,8 @@ _REMOTE: Final = ("tcp://", "tls://")
 ALLOWED: Final = f"allowed: {IN_PROCESS} | {PROCESSES} | {DASK} | tcp://scheduler:8786 | tls://scheduler:8786"
 CONNECT_S: Final = 10.0
 LOOPBACK: Final = "127.0.0.1"
+NO_PAGES: Final[dict[str, Any]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+"""Dask's HTTP servers have no TLS, and cannot be left out: they shall serve nothing."""
 
 
 @contextlib.contextmanager
@@ -48,7 +50,8 @@ def executor(name: str, workers: int | None = None) -> Iterator[Executor | None]
 @contextlib.contextmanager
 def _client(name: str, count: int) -> Iterator[Any]:
     try:
-        from distributed import Client, LocalCluster, Security  # noqa: PLC0415 - an extra, and slow to import
+        import dask  # noqa: PLC0415 - an extra, and slow to import
+        from distributed import Client, LocalCluster, Security  # noqa: PLC0415
     except ImportError:
         raise DataError(f"executor {name!r}", "Dask is not installed", "install secured-node[cluster]") from None
     if name != DASK:
@@ -59,13 +62,17 @@ def _client(name: str, count: int) -> Iterator[Any]:
         with client:
             yield client
         return
-    cluster = LocalCluster(
-        n_workers=count,
-        threads_per_worker=1,
-        host=LOOPBACK,
-        protocol="tls",
-        security=Security.temporary(),
-        dashboard_address=None,
-    )
-    with cluster, Client(cluster) as client:
+    with (
+        dask.config.set(NO_PAGES),
+        LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            host=LOOPBACK,
+            protocol="tls",
+            security=Security.temporary(),
+            dashboard_address=f"{LOOPBACK}:0",
+            scheduler_kwargs={"dashboard": False},
+        ) as cluster,
+        Client(cluster) as client,
+    ):
         yield client

@@ -227,6 +227,7 @@ class StudyResult(_Value, frozen=True, kw_only=True):
     metric that is looked at first ("" if the task has no model). higher_is_better: of that metric. target: its value
     that `rounds_to_target` counts to. confidence: of all intervals, which are Student's t over repetitions. executor:
     where local computation ran. wall_s: real seconds that the study took. split: how rows were divided, in words.
+    notes: what was noticed while the data were read.
     """
 
     name: str
@@ -245,6 +246,7 @@ class StudyResult(_Value, frozen=True, kw_only=True):
     repetitions: tuple[Repetition, ...]
     comparisons: tuple[Comparison, ...] = ()
     totals: tuple[Total, ...] = ()
+    notes: tuple[str, ...] = ()
     format: int = FORMAT
 
     def to_json(self) -> bytes:
@@ -264,7 +266,9 @@ class StudyResult(_Value, frozen=True, kw_only=True):
         return result
 
     def frames(self) -> dict[str, pd.DataFrame]:
-        """Data frames by name, one row a value: see `simulations.study.frames`. Needs pandas."""
-        from simulations.study.frames import frames_of  # noqa: PLC0415 - pandas is an extra, and slow to import
-
+        """Data frames by name, one row a value: see `simulations.study.frames`. Raises `DataError` without pandas."""
+        try:
+            from simulations.study.frames import frames_of  # noqa: PLC0415 - pandas is an extra, and slow to import
+        except ImportError:
+            raise DataError("data frames", "pandas is not installed", "install secured-node[sim]") from None
         return frames_of(self)

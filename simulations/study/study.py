@@ -86,6 +86,7 @@ def run_study(
         repetitions=tuple(repetitions),
         comparisons=tuple(comparisons(repetitions, plan.run.confidence)),
         totals=tuple(totals(repetitions, plan.run.confidence)),
+        notes=rows.notes,
     )
 
 

@@ -43,13 +43,14 @@ def test_a_new_user_follows_the_readme(tmp_path: Path) -> None:
     assert "breast-cancer" in listed
     for command in words[1:]:
         shown = sim(tmp_path, *command, "--repetitions", "2").stdout
-        assert "2 repetitions: 2 done" in shown
+        assert "All 2 repetitions ended with a result." in shown
         name = Path(command[1]).stem
         result = StudyResult.from_json((tmp_path / f"sim-{name}" / "result.json").read_bytes())
         assert result.name == name
         scores = pd.read_parquet(tmp_path / f"sim-{name}" / "frames" / "scores.parquet")
         pd.testing.assert_frame_equal(scores, result.frames()["scores"], check_dtype=False)
         assert (tmp_path / f"sim-{name}" / "scenario.toml").read_text() == result.scenario
+        assert result.repetitions[0].trace_hash in (tmp_path / f"sim-{name}" / "report.html").read_text()
 
 
 def test_json_is_the_result_and_says_nothing_else(tmp_path: Path) -> None:
@@ -67,12 +68,13 @@ def test_compare_shows_what_a_slow_hospital_costs(tmp_path: Path) -> None:
     assert found["virtual_s"] > 100
     assert found["rounds"] == 0
     shown = sim(tmp_path, "compare", "refusing", "refusing", "--repetitions", "1").stdout
-    assert "second - first" in shown
+    assert "B against A" in shown
+    assert (tmp_path / "sim-refusing-refusing" / "report.html").is_file()
 
 
 def test_a_study_whose_job_fails_says_where_and_exits_with_1(tmp_path: Path) -> None:
     done = sim(tmp_path, "run", "failing-task", "--repetitions", "1", code=1)
-    assert re.search(r"h3 +3 +raised on purpose", done.stdout)
+    assert re.search(r"h3 +3 +1 +raised on purpose", done.stdout)
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -85,4 +87,7 @@ def test_mistakes_are_told_in_words(tmp_path: Path, as_json: bool) -> None:
     assert "allowed keys" in str(told)
     assert "Traceback" not in done.stderr
     assert "there is no such executor" in sim(tmp_path, "run", "refusing", "--executor", "abacus", code=5).stderr
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    assert "something else (thesis.txt)" in sim(tmp_path, "run", "refusing", "--out", "mine", code=5).stderr
     assert "No such" in sim(tmp_path, "run", "nowhere.toml", code=5).stderr

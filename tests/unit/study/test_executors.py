@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
+import psutil
 import pytest
+from distributed import LocalCluster
 
 from secured_node.data.errors import DataError
 from simulations.study.executors import DASK, IN_PROCESS, PROCESSES, executor
@@ -38,17 +41,44 @@ def test_a_task_that_raises_elsewhere_is_told_as_here() -> None:
     assert scenario(**tables).study(PROCESSES, workers=1).repetitions == scenario(**tables).study().repetitions
 
 
-def test_the_local_cluster_listens_on_loopback_alone_and_speaks_tls() -> None:
+def test_the_local_cluster_listens_on_loopback_alone_speaks_tls_and_serves_no_pages() -> None:
     with executor(DASK, 1) as pool:
-        address = pool._client.scheduler.address  # type: ignore[union-attr]
-        assert address.startswith("tls://127.0.0.1:")
-        port = int(address.rpartition(":")[2])
         assert pool is not None
         assert pool.submit(sum, (1, 2)).result(30) == 3
-        other = socket.gethostbyname(socket.gethostname())
-        if not other.startswith("127."):
-            with pytest.raises(OSError, match="refused"):
-                socket.create_connection((other, port), 2)
+        address = pool._client.scheduler.address  # type: ignore[attr-defined]
+        assert address.startswith("tls://127.0.0.1:")
+        me = psutil.Process()
+        doors = [
+            connection.laddr
+            for process in (me, *me.children(recursive=True))
+            for connection in process.net_connections()
+            if connection.status == psutil.CONN_LISTEN
+        ]
+        assert len(doors) >= 2
+        assert {door.ip for door in doors} == {"127.0.0.1"}
+        answers = [_get(door.port) for door in doors]
+        assert any(b"404" in answer for answer in answers), "the HTTP servers were asked, too"
+        assert not any(b" 200 " in answer for answer in answers)
+
+
+def _get(port: int) -> bytes:
+    """What a plain HTTP request for health and info is answered."""
+    found = b""
+    for path in (b"/health", b"/info/main/workers.html", b"/json/counts.json", b"/status"):
+        with socket.create_connection(("127.0.0.1", port), 2) as asking:
+            asking.settimeout(2)
+            asking.sendall(b"GET " + path + b" HTTP/1.0\r\n\r\n")
+            with contextlib.suppress(OSError):
+                found += asking.recv(4096)
+    return found
+
+
+def test_a_cluster_of_the_readers_own_does_the_same(here: StudyResult) -> None:
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, host="127.0.0.1", dashboard_address=None, protocol="tcp"
+    ) as cluster:
+        assert cluster.scheduler_address.startswith("tcp://127.0.0.1:")
+        assert study(cluster.scheduler_address).repetitions == here.repetitions
 
 
 def test_an_executor_that_is_none_is_told() -> None:

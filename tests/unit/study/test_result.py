@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pandas as pd
 import pytest
 
@@ -56,3 +58,9 @@ def test_where_the_scenario_came_from_is_in_the_result(result: StudyResult) -> N
     assert result.version
     assert result.executor == "here"
     assert result.wall_s > 0
+
+
+def test_without_pandas_it_is_said_what_to_install(result: StudyResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "simulations.study.frames", None)
+    with pytest.raises(DataError, match=r"install secured-node\[sim\]"):
+        result.frames()
