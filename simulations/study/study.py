@@ -62,8 +62,15 @@ def run_study(
             repetitions.append(run.run(on_round))
     if watch is not None:
         watch(Progress(count, count, 0, count))
-    network = plan.network
-    metric = plan.run.target.metric if plan.run.target else models.first_metric(course)
+    return _result(plan, course, rows, text, where, time.monotonic() - began, repetitions)
+
+
+def _result(
+    plan: Plan, course: Course, rows: Rows, text: str, where: str, wall_s: float, repetitions: Sequence[Repetition]
+) -> StudyResult:
+    """All that is told of a study whose repetitions are done."""
+    network, target = plan.network, plan.run.target
+    metric = target.metric if target else models.first_metric(course)
     return StudyResult(
         name=plan.name,
         title=plan.title or plan.name,
@@ -72,7 +79,7 @@ def run_study(
         task=plan.task.name,
         metric=metric,
         higher_is_better=HIGHER_IS_BETTER.get(metric, True),
-        target=plan.run.target.value if plan.run.target else None,
+        target=target.value if target else None,
         confidence=plan.run.confidence,
         network=NetworkModel(
             latency_s=network.latency_s,
@@ -82,7 +89,7 @@ def run_study(
         ),
         split=in_words(plan.split),
         executor=where,
-        wall_s=time.monotonic() - began,
+        wall_s=wall_s,
         repetitions=tuple(repetitions),
         comparisons=tuple(comparisons(repetitions, plan.run.confidence)),
         totals=tuple(totals(repetitions, plan.run.confidence)),
