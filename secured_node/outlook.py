@@ -36,6 +36,7 @@ def outlook(job: Job, members: Collection[NodeId], groups: Groups, min_cohort: i
     counts = {
         "joined": joined,
         "asking their people": answers.count(Answer.ASK),
+        "waiting for another job": answers.count(Answer.WAIT),
         "refused": refused,
         "yet to answer": len(set(members) - set(job.decisions)),
     }

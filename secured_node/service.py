@@ -235,8 +235,7 @@ class Service:
     def _asked_here(self, job: Job) -> bool:
         """Whether this site's own data manager has yet to answer."""
         mine = job.decisions.get(self._node.identity.node)
-        asked = mine is not None and mine.decision.answer is Answer.ASK and not job.answers_itself
-        return asked and job.state not in ENDED and job.body is None
+        return job.state not in ENDED and job.body is None and mine is not None and mine.decision.answer is Answer.ASK
 
     def show_job(self, job: Job) -> dict[str, Any]:
         """Everything about one job."""

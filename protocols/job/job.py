@@ -126,11 +126,6 @@ class Job:
         return self.state not in ENDED and not self._records.cohorts
 
     @property
-    def answers_itself(self) -> bool:
-        """Whether this hub's answer waits for another job alone: it comes when that one is settled."""
-        return self._wish is not None
-
-    @property
     def wake_at(self) -> float | None:
         """When the job wants a `Tick`."""
         if self.state in ENDED and self._follower is None:

@@ -72,6 +72,13 @@ def test_a_job_that_lists_its_members_says_how_many_have_joined() -> None:
     assert says(federation, job).startswith("3 of the 4 hubs")
 
 
+def test_hubs_that_wait_for_another_job_are_counted_as_such() -> None:
+    federation, _ = asked(refusing=())
+    second = federation.submit(collect_s=3600.0)
+    federation.world.run(seconds=SECONDS)
+    assert says(federation, second).startswith("Hubs: 4 waiting for another job. It begins")
+
+
 def test_a_closed_collection_has_no_outlook() -> None:
     federation = Federation(4)
     federation.boot()
