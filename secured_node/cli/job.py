@@ -110,7 +110,7 @@ def _task_facts(task: str, parameters: dict[str, Any], schemas: list[str | None]
 @click.option("--purpose", required=True, help="Why: policies and people at other sites read it.")
 @click.option("--member", "members", multiple=True, help="Exactly these hubs (name or id; repeat); else whoever joins.")
 @click.option("--reader", "readers", multiple=True, help="Hubs beside the cohort that may fetch the result.")
-@click.option("--min-nodes", default=3, show_default=True, help="Fewest members.")
+@click.option("--min-nodes", default=3, show_default=True, help="Fewest members; the charter's at least.")
 @click.option("--max-nodes", default=128, show_default=True, help="Most members.")
 @click.option(
     "--collect",

@@ -20,6 +20,7 @@ ANY = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @pytest.fixture
 def logs() -> Iterator[list[Any]]:
+    structlog.reset_defaults()  # a command that another test ran in this process may have left its level behind
     with structlog.testing.capture_logs() as captured:
         yield captured
 
