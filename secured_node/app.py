@@ -29,6 +29,7 @@ from secured_node.datasets import DataSets
 from secured_node.driver import Driver
 from secured_node.founding import CHARTER, NAME, ORGANISATION, node_body
 from secured_node.jobs import Jobs
+from secured_node.listening import ListenError
 from secured_node.logs import set_up_logs
 from secured_node.membership import Membership
 from secured_node.net.links import Links
@@ -104,9 +105,11 @@ class Hub:
             lambda: self.config,
             self._links.status,
             judge=self._jobs.judge,
+            config_path=self._config_path.absolute() if self._config_path is not None else None,
         )
         endpoints = config.network.endpoints
-        self._api = Api(routes(self.service, self._membership, store, endpoints), lambda: self.config.roles)
+        table = routes(self.service, self._membership, store, endpoints)
+        self._api = Api(table, lambda: self.config.roles, self.service.words)
 
     def _seeds(self) -> tuple[str, ...]:
         return self.config.network.seeds
@@ -121,14 +124,13 @@ class Hub:
     # -- running -------------------------------------------------------------------------------------------------
 
     async def run(self, ready: Callable[[int], None] = lambda _: None) -> None:
-        """Serve until SIGTERM or SIGINT. ready: called with the port once everything listens."""
+        """Serve until SIGTERM or SIGINT. ready: called with the port once everything listens. Raises `ListenError`."""
         notifier = Notifier()
         self._handle_signals(notifier)
         tasks = [asyncio.create_task(self._driver.run()), asyncio.create_task(self._membership.watch())]
         tasks += [asyncio.create_task(notifier.watchdog()), asyncio.create_task(self._try_walls())]
         try:
-            host, _, port_text = self.config.network.listen.rpartition(":")
-            port = self._server.listen(host.strip("[]"), int(port_text))
+            port = self._listen()
             await self._describe(port)
             self._links.refresh()
             self._supervisor.start()
@@ -144,6 +146,15 @@ class Hub:
         finally:
             notifier.stopping()
             await self._stop(tasks)
+
+    def _listen(self) -> int:
+        """Listen where the configuration says; the port. Raises `ListenError`."""
+        address = self.config.network.listen
+        host, _, port = address.rpartition(":")
+        try:
+            return self._server.listen(host.strip("[]"), int(port))
+        except OSError as error:
+            raise ListenError(address, error) from None
 
     async def _try_walls(self) -> None:
         """Find out once how a worker's walls stand here: `status` says it, and so does the log if they do not hold."""

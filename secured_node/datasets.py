@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from protocols.job.kinds import DataRef
 from secured_node.policy import DataFacts
 from secured_node.store.store import DATA_SETS, Row, Store
 
@@ -29,6 +30,10 @@ class DataSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: int
     published_rows: int
     added: str
+
+    def is_what(self, wanted: DataRef) -> bool:
+        """Whether it is the data set that a job names, in that version and under that schema."""
+        return (self.name, self.version, self.digest) == (wanted.name, wanted.version, wanted.schema.hex())
 
 
 class DataSets:

@@ -128,13 +128,13 @@ class Driver:
             self.post(Progressed(peer))
 
     def refused(self, peer: NodeId | None, code: str, detail: str) -> None:
-        """Something was refused below the core: at the door, or on a link."""
+        """Something was refused below the core, at the door or on a link, and logged there."""
         self._spawn(self._refuse(Refused(peer, code, detail)))
 
     async def _refuse(self, effect: Refused) -> None:
         entry = self._audited(effect)
         await self._store.commit((), (entry,) if entry is not None else ())
-        self._do(effect)
+        self._count(effect.code)
 
     async def note(self, event: str, **about: Any) -> None:
         """Put something into the audit that did not come from the core."""

@@ -29,7 +29,7 @@ from secured_node.config import Config
 from secured_node.datasets import DataSets
 from secured_node.driver import Broken
 from secured_node.policy import decide
-from secured_node.store.store import RESULTS, Row, Store
+from secured_node.store.store import LOCAL_REASONS, RESULTS, Row, Store
 from secured_node.work.supervisor import JobFailed, JobResult, OpenJob, Session, Supervisor, WorkerDied
 
 log = structlog.get_logger()
@@ -164,11 +164,17 @@ class Jobs:
                 self._post(ForJob(job.job, await self._grant(work, wish)))
         except JobFailed as error:
             log.error("job_failed_here", job=job.subject, reason=error.reason, todo=error.todo)
+            await self._keep_reason(job, str(error))
             self._post(ForJob(job.job, WorkFailed(error.public)))
         except WorkerDied as error:
             log.error("job_failed_here", job=job.subject, reason=str(error))
+            await self._keep_reason(job, str(error))
             self._post(ForJob(job.job, WorkFailed("its worker died again and again")))
         return job.state in ENDED
+
+    async def _keep_reason(self, job: Job, reason: str) -> None:
+        """For this site's own people; the others are told less."""
+        await self._store.commit((Row(LOCAL_REASONS, job.job, reason.encode()),))
 
     def _forget(self, job: Job) -> None:
         """The integers that a worker kept have had their time: the job has ended, durably, and no worker has it."""
@@ -282,6 +288,9 @@ class _Work:
         spec, body = self._job.spec, self._job.body
         member = body is not None and self._node.identity.node in body.members
         data = self._data.get(spec.data.name) if spec.data is not None and member else None
+        if member and spec.data is not None and (data is None or not data.is_what(spec.data)):
+            why = f"the data set {spec.data.name!r} was replaced since this site joined: it has another schema"
+            raise JobFailed(why, "finish jobs on a data set before it is replaced", "data")
         return OpenJob(
             job=self._job.subject,
             task=spec.task,

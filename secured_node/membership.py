@@ -23,6 +23,7 @@ from protocols.membership.bodies import Node as NodeBody
 from protocols.membership.kinds import NODE
 from protocols.node import Node
 from protocols.records.events import Publish
+from protocols.records.record import Record
 from secured_node.driver import Driver
 from secured_node.net.certificate import sign_certificate
 from secured_node.net.roster import Contact, Roster
@@ -136,7 +137,11 @@ class Membership:
 
     async def revoke(self, node: NodeId, reason: str) -> None:
         """End a membership for good. Raises `LocalError`."""
-        await self._publish(revoke(self._identity, self._node.roster, self._node.store, node, reason))
+        await self._publish(self.revocation(node, reason))
+
+    def revocation(self, node: NodeId, reason: str) -> Record:
+        """The record that would end a membership, published nowhere yet. Raises `LocalError` if it could not stand."""
+        return revoke(self._identity, self._node.roster, self._node.store, node, reason)
 
     def members(self) -> list[dict[str, Any]]:
         """All members, for people."""

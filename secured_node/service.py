@@ -33,13 +33,14 @@ from secured_node.config import Config
 from secured_node.datasets import DataSet, DataSets
 from secured_node.driver import Driver
 from secured_node.jobs import Result
+from secured_node.naming import PREFIX_CHARS_MIN, fitting, with_names
 from secured_node.net.events import LinkStatus
-from secured_node.store.store import RESULTS, Store
+from secured_node.outlook import outlook
+from secured_node.proposal import in_words, objection
+from secured_node.store.store import LOCAL_REASONS, RESULTS, Store
 from secured_node.work.frames import Walled
 from secured_node.work.supervisor import Supervisor
 
-PREFIX_CHARS_MIN: Final = 4
-"""So much of a job's or node's id is enough to name it, if it fits only one."""
 FILE_BYTES_MAX: Final = 1 << 20
 """Of a schema or mapping."""
 
@@ -66,11 +67,13 @@ class Service:
         links: Callable[[], list[LinkStatus]],
         *,
         judge: Callable[[Job], Decide],
+        config_path: Path | None = None,
     ) -> None:
-        """judge: what the site's policy says to a job now."""
+        """judge: what the site's policy says to a job now. config_path: of the file that was read, if one was."""
         self._node, self._driver, self._store = node, driver, store
         self._data, self._supervisor, self._judge = data, supervisor, judge
         self._config, self._links = config, links
+        self._config_path = config_path
         self._started = time.monotonic()
         self.walls: Walled | None = None
         """How a worker's walls stand on this machine; None until one has tried."""
@@ -99,6 +102,7 @@ class Service:
             "sandbox": msgspec.structs.asdict(self.walls) if self.walls is not None else None,
             "uptime_s": round(time.monotonic() - self._started, 1),
             "pid": os.getpid(),
+            "config": str(self._config_path) if self._config_path is not None else None,
         }
 
     def _job_counts(self) -> dict[str, int]:
@@ -115,15 +119,19 @@ class Service:
         """How a node is called, for people; its id where nobody said."""
         return self._node.roster.member(node).name or node
 
+    def words(self, text: str) -> str:
+        """A reason that was made at whichever hub, with names in the place of ids."""
+        return with_names(text, lambda node: self._node.roster.member(NodeId(node)).name)
+
     def find_node(self, text: str) -> NodeId:
         """The member or candidate that a person means: by id, its end, or name. Raises `ServiceError`."""
         roster = self._node.roster
         known = [*roster.members(), *roster.candidates(), *(held.record.author for held in self._node.store.find(NODE))]
-        fits = {n for n in known if text in (n, self.name(n)) or (len(text) >= PREFIX_CHARS_MIN and n.endswith(text))}
+        fits = fitting(text, ((node, self.name(node)) for node in known))
         if len(fits) != 1:
             why = "nobody is called so" if not fits else f"{len(fits)} nodes fit"
             raise ServiceError(f"node {text!r}", why, "'secured-node members' lists them", "unknown_node", 404)
-        return fits.pop()
+        return fits[0]
 
     # -- jobs ----------------------------------------------------------------------------------------------------
 
@@ -131,9 +139,9 @@ class Service:
         """The job that a person means: its id or the beginning of it. Raises `ServiceError`."""
         fits = [job for job in self._node.jobs.values() if job.subject.startswith(text)]
         if len(text) < PREFIX_CHARS_MIN or len(fits) != 1:
-            why = (
-                "no job begins so" if not fits else f"{len(fits)} jobs begin so; {PREFIX_CHARS_MIN} characters at least"
-            )
+            why = "no job begins so" if not fits else f"{len(fits)} jobs begin so"
+            if len(text) < PREFIX_CHARS_MIN:
+                why = f"a job is named by {PREFIX_CHARS_MIN} characters of its id at least"
             raise ServiceError(f"job {text!r}", why, "'secured-node job list' shows them", "unknown_job", 404)
         return fits[0]
 
@@ -147,16 +155,19 @@ class Service:
     def _spec(self, raw: dict[str, Any]) -> JobSpec:
         values = dict(raw)
         _check_texts(values)
-        values["members"] = sorted(self.find_node(member) for member in values.get("members", ()))
-        values["readers"] = sorted(self.find_node(reader) for reader in values.get("readers", ()))
+        values["members"] = sorted({self.find_node(member) for member in values.get("members", ())})
+        values["readers"] = sorted({self.find_node(reader) for reader in values.get("readers", ())})
+        against = objection(values, len(values["members"]), self._node.roster.charter.min_cohort)
+        if against is not None:
+            raise ServiceError("the job", *against, "bad_job")
         parameters = msgspec.json.encode(values.get("parameters", {}), order="sorted")
         data = self._data_ref(values["data"], values.get("version")) if values.get("data") else None
         values.pop("version", None)
         plain = {**values, "parameters": b"", "data": None}
         try:
             spec = msgspec.convert([plain.get(f, _default(f)) for f in JobSpec.__struct_fields__], JobSpec)
-        except (msgspec.ValidationError, KeyError) as error:
-            raise ServiceError("the job", str(error), "see 'secured-node job submit --help'", "bad_job") from None
+        except msgspec.ValidationError as error:
+            raise ServiceError("the job", in_words(error), "see 'secured-node job submit --help'", "bad_job") from None
         unknown = set(values) - set(JobSpec.__struct_fields__)
         if unknown:
             raise ServiceError("the job", f"unknown fields: {', '.join(sorted(unknown))}", "", "bad_job")
@@ -167,16 +178,23 @@ class Service:
         fits = {(o.version, o.digest) for o in offers if version in (None, o.version)}
         if not fits:
             raise ServiceError(
-                f"data set {name!r}", "no hub offers it", "'secured-node data list --all' shows what is offered"
+                f"data set {name!r}",
+                "no hub offers it" if version is None else f"no hub offers its version {version}",
+                "'secured-node data list --all' shows what is offered",
+                "unknown_data",
+                404,
             )
         if len({v for v, _ in fits}) > 1:
             versions = ", ".join(sorted({v for v, _ in fits}))
-            raise ServiceError(f"data set {name!r}", f"hubs offer the versions {versions}", "name one with --version")
+            why, todo = f"hubs offer the versions {versions}", "name one with --version"
+            raise ServiceError(f"data set {name!r}", why, todo, "ambiguous", 404)
         if len(fits) > 1:
             raise ServiceError(
                 f"data set {name!r}",
                 f"hubs offer one version under different schemas: {self._offerers(name)}",
                 "whoever changed the schema must raise its version",
+                "other_schema",
+                409,
             )
         return DataRef(name, *fits.pop())
 
@@ -200,9 +218,11 @@ class Service:
             "submitter": job.author,
             "submitter_name": self.name(job.author),
             "rounds": job.rounds_done,
-            "reason": job.reason,
+            "reason": self.words(job.reason),
             "waiting_for": [self.name(n) for n in self._waits_for(job)],
             "answer_needed": self._asked_here(job),
+            "open": job.open,
+            "joined": sum(d.decision.answer is Answer.JOIN for d in job.decisions.values()),
         }
 
     def _waits_for(self, job: Job) -> list[NodeId]:
@@ -225,7 +245,7 @@ class Service:
                 "node": node,
                 "name": self.name(node),
                 "answer": decided.decision.answer,
-                "reason": decided.decision.reason,
+                "reason": self.words(decided.decision.reason),
                 "standing": decided.decision.standing,
             }
             for node, decided in sorted(job.decisions.items())
@@ -239,8 +259,19 @@ class Service:
             "cohort": [self.name(node) for node in job.body.members] if job.body else [],
             "decisions": decisions,
             "history": job.history.hex(),
+            "outlook": self.outlook(job),
             "consent": self.consent(job),
         }
+
+    async def reason_here(self, job: Job) -> str:
+        """Why the job failed at this very site, for its own people; empty if it did not, or not here."""
+        kept = await self._store.row(LOCAL_REASONS, job.job)
+        return kept.decode() if kept is not None else ""
+
+    def outlook(self, job: Job) -> str:
+        """What an open collection waits for, in words; empty once it is closed."""
+        roster = self._node.roster
+        return outlook(job, roster.members(), self._node.groups, roster.charter.min_cohort)
 
     def consent(self, job: Job) -> str:
         """What taking part means, in words for the data manager."""
@@ -268,7 +299,7 @@ class Service:
         judged = self._judge(job)
         if answer is Answer.JOIN and judged.answer is Answer.REFUSE:
             todo = "what the policy refuses, nobody here can approve: change the policy or the data set first"
-            raise ServiceError(f"job {text!r}", judged.reason, todo, "policy", 403)
+            raise ServiceError(f"job {text!r}", self.words(judged.reason), todo, "policy", 403)
         await self._driver.tell(ForJob(job.job, Decide(answer, reason)))
         return self.show_job(job)
 
@@ -290,7 +321,7 @@ class Service:
         kept = await self._store.row(RESULTS, job.job)
         if kept is None:
             raise ServiceError(
-                f"job {text!r}", f"it is {job.state}: {job.reason or 'no result yet'}", "", "no_result", 409
+                f"job {text!r}", f"it is {job.state}: {self.words(job.reason) or 'no result yet'}", "", "no_result", 409
             )
         result = msgspec.msgpack.decode(kept, type=Result)
         shown = {f: getattr(result, f) for f in ("data", "tables", "problem", "ended")}
@@ -328,20 +359,47 @@ class Service:
     # -- data ----------------------------------------------------------------------------------------------------
 
     async def check_data(self, raw: dict[str, Any]) -> dict[str, Any]:
-        """Have the worker read a file through a schema. Raises `ServiceError`."""
+        """Have the worker read a file through a schema, and say what it would replace. Raises `ServiceError`."""
         checked = await self._supervisor.check(raw["path"], raw["schema"], raw.get("mapping") or None)
         report: dict[str, Any] = msgspec.to_builtins(checked.report)
-        return report
+        return {**report, "replaces": self._replaced(report["name"], raw)}
 
-    async def add_data(self, raw: dict[str, Any]) -> dict[str, Any]:
-        """Register a data set and tell the federation name, version, schema and rounded rows. Raises `ServiceError`."""
+    def _replaced(self, name: str, raw: dict[str, Any]) -> dict[str, Any] | None:
+        """What is registered under the name by now, with the jobs that rest on it; None for the same file as it was."""
+        old = self._data.get(name)
+        if old is None or (old.path, old.schema, old.mapping) == (raw["path"], raw["schema"], raw.get("mapping", "")):
+            return None
+        concerned = [job.subject for job in self._node.jobs.values() if self._rests_on(job, name)]
+        return {f: getattr(old, f) for f in ("version", "digest", "path", "rows", "added")} | {"jobs": concerned}
+
+    def _rests_on(self, job: Job, name: str) -> bool:
+        """Whether this site takes part in a job on its data set, or said that it would."""
+        if job.state in ENDED or job.spec.data is None or job.spec.data.name != name:
+            return False
+        me = self._node.identity.node
+        if job.body is not None:
+            return me in job.body.members
+        return me in job.decisions and job.decisions[me].decision.answer is not Answer.REFUSE
+
+    async def add_data(self, raw: dict[str, Any], *, replace: bool = False) -> dict[str, Any]:
+        """Register a data set and tell the federation name, version, schema and rounded rows. Raises `ServiceError`.
+
+        replace: whether another file, schema or mapping under this name may go. The same one is read anew without.
+        """
         report = await self.check_data(raw)
+        old = report["replaces"]
+        if old is not None and not replace:
+            why = f"it is registered already: version {old['version']}, {old['rows']} rows of {old['path']}"
+            if old["jobs"]:
+                why += f"; jobs that rest on it: {', '.join(job[:8] for job in old['jobs'])}"
+            todo = "'secured-node data add --replace' puts this one in its place"
+            raise ServiceError(f"data set {report['name']!r}", why, todo, "exists", 409)
         self._check_version(report["name"], str(report["version"]), bytes.fromhex(report["digest"]))
         added = DataSet(
             name=report["name"],
             version=str(report["version"]),
             digest=report["digest"],
-            path=str(Path(raw["path"])),
+            path=raw["path"],
             schema=raw["schema"],
             mapping=raw.get("mapping", ""),
             rows=report["rows"],
@@ -408,11 +466,19 @@ class Service:
 
     async def stand_alone(self, data: str) -> list[dict[str, Any]]:
         """The data manager chose that this site may be seen alone on a data set. Raises `ServiceError`."""
+        self.may_stand_alone(data)
+        await self._driver.tell(StandAlone(data))
+        return self.groups()
+
+    def may_stand_alone(self, data: str) -> None:
+        """Whether this could be chosen. Raises `ServiceError` where the policy is against it, or no data set is."""
         if not self._config().policy.allow_isolation:
             why = "this site's policy does not allow it"
             raise ServiceError(f"standing alone on {data!r}", why, "set policy.allow_isolation = true", "policy", 403)
-        await self._driver.tell(StandAlone(data))
-        return self.groups()
+        known = {held.record.subject for held in self._node.store.find(DATA_SET)} | {g["data"] for g in self.groups()}
+        if data not in known:
+            todo = "'secured-node data list --all' shows what is offered"
+            raise ServiceError(f"data set {data!r}", "no hub offers it", todo, "unknown_data", 404)
 
     async def _publish(self, record: Record) -> None:
         effects = await self._driver.tell(Publish((record,)))

@@ -113,7 +113,7 @@ class Desk:
         the one-time key is forgotten after it. expires_s: seconds until it must have been used. Raises `LocalError`.
         """
         if not 0 < expires_s <= EXPIRES_S_MAX:
-            raise LocalError(f"an invitation can be used for at most {EXPIRES_S_MAX / 86400:.0f} days")
+            raise LocalError(f"an invitation can be used for more than 0 and at most {EXPIRES_S_MAX / 3600:.0f} hours")
         if sum(ticket.pending for ticket in self._tickets.values()) >= PENDING_MAX:
             raise LocalError(f"{PENDING_MAX} invitations are waiting already: approve, refuse or withdraw some first")
         invitation = Invitation(

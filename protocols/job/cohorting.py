@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from protocols.errors import LocalError
 from protocols.groups import Groups, Refusal, Standing
 from protocols.identity import NodeId
 from protocols.job.kinds import Answer, CohortBody, Decision, JobSpec
 from protocols.message import DIGEST_BYTES
 from protocols.secagg.cohort import Cohort
+from protocols.secagg.messages import MEMBERS_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,18 @@ def together(spec: JobSpec, joined: Iterable[NodeId], groups: Groups, min_cohort
             return ()
         able.remove(free[-1])
     return tuple(sorted(able))
+
+
+def reachable(
+    spec: JobSpec, decisions: Mapping[NodeId, Decided], members: Iterable[NodeId], groups: Groups, min_cohort: int
+) -> tuple[NodeId, ...]:
+    """Who could take part together if every member of the federation that has not refused joined.
+
+    Fewer than `min_nodes`: the collection comes to nothing unless somebody takes a refusal back, or a new member joins.
+    """
+    refused = {node for node, d in decisions.items() if d.decision.answer is Answer.REFUSE}
+    hopeful = set(spec.members or members) - refused
+    return together(msgspec.structs.replace(spec, max_nodes=MEMBERS_MAX), hopeful, groups, min_cohort)
 
 
 def first_refusal(spec: JobSpec, members: Iterable[NodeId], groups: Groups, min_cohort: int) -> Refusal | None:

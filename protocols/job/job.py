@@ -121,6 +121,11 @@ class Job:
         return self._records.decisions
 
     @property
+    def open(self) -> bool:
+        """Whether the collection goes on, as far as is known here: answers still count."""
+        return self.state not in ENDED and not self._records.cohorts
+
+    @property
     def wake_at(self) -> float | None:
         """When the job wants a `Tick`."""
         if self.state in ENDED and self._follower is None:

@@ -24,7 +24,9 @@ _PORT: Final = re.compile(r"[1-9][0-9]{0,4}\Z")
 def check_endpoint(text: str) -> None:
     """Check that `text` is an endpoint in its one spelling. Raises `PeerError` ``bad_endpoint``."""
     host, colon, port = text.rpartition(":")
-    if len(text) > ENDPOINT_CHARS_MAX or not text.isascii() or not colon:
+    if not colon or (text.endswith("]") and text.startswith("[")):
+        raise PeerError("bad_endpoint", "it has no port; an endpoint is host:port, like hub.example:7443")
+    if len(text) > ENDPOINT_CHARS_MAX or not text.isascii():
         raise PeerError("bad_endpoint", f"not host:port of at most {ENDPOINT_CHARS_MAX} ASCII characters")
     if not _PORT.match(port) or int(port) > 65535:
         raise PeerError("bad_endpoint", "the port is not a number from 1 to 65535")

@@ -29,6 +29,11 @@ def quorum(members: int) -> int:
     return 2 * members // 3 + 1
 
 
+def safe_against(members: int, colluders: int) -> bool:
+    """Whether sums of so many members hold against so many malicious ones (G3, G8)."""
+    return 1 <= colluders <= 2 * quorum(members) - 1 - members and members >= colluders + 2
+
+
 @dataclass(frozen=True, slots=True)
 class Cohort:
     """A job's members and parameters; the same on every member, bound into every context.
@@ -53,7 +58,7 @@ class Cohort:
             raise LocalError("members of a cohort are sorted by node id and different from each other")
         if self.word_bits not in WORD_BITS or self.suite not in SUITES:
             raise LocalError(f"word_bits is one of {WORD_BITS} and suite one of {SUITES}")
-        if not 1 <= self.colluders <= 2 * self.quorum - 1 - n or n < self.colluders + 2:
+        if not safe_against(n, self.colluders):
             raise LocalError(f"{n} members are not safe against {self.colluders} colluders")
         if self.holders not in (1, self.colluders + 1):
             raise LocalError("holders is colluders + 1, or 1 to give up the check of sums")

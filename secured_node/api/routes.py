@@ -8,11 +8,12 @@ import msgspec
 from aiohttp import web
 
 from protocols.invitation.desk import EXPIRES_S
-from protocols.job.kinds import Answer
+from protocols.job.kinds import TEXT_CHARS_MAX, Answer
 from secured_node.api.metrics import metrics
 from secured_node.api.roles import Role
 from secured_node.api.server import Route
 from secured_node.membership import Membership
+from secured_node.naming import fitting
 from secured_node.service import Service, ServiceError
 from secured_node.store.audit import first_bad_entry
 from secured_node.store.store import Store
@@ -30,6 +31,16 @@ def _text(body: dict[str, Any], key: str, default: str | None = None) -> str:
     return value
 
 
+def _reason(body: dict[str, Any]) -> str:
+    """Why somebody answered a job so; it becomes a part of a record."""
+    reason = _text(body, "reason", "")
+    if len(reason) > TEXT_CHARS_MAX:
+        raise ServiceError(
+            "the reason", f"it has {len(reason)} characters, at most {TEXT_CHARS_MAX} are sent", "", "long"
+        )
+    return reason
+
+
 def _texts(body: dict[str, Any], key: str) -> tuple[str, ...]:
     value = body.get(key) or ()
     if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
@@ -41,6 +52,14 @@ def _number(value: object, key: str) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     raise ServiceError(f"field {key!r}", "it is not a number", code="bad_request")
+
+
+def _flag(body: dict[str, Any], key: str) -> bool:
+    """`ask_only`: say whether it could be done, and do nothing; people are asked whether they mean it only then."""
+    value = body.get(key, False)
+    if not isinstance(value, bool):
+        raise ServiceError(f"field {key!r}", "it is neither true nor false", code="bad_request")
+    return value
 
 
 def _count(request: web.Request, key: str, default: int) -> int:
@@ -100,14 +119,18 @@ def _about(service: Service, store: Store) -> tuple[Route, ...]:
 
 
 def _membership(service: Service, membership: Membership, endpoints: tuple[str, ...]) -> tuple[Route, ...]:
-    async def members(_: web.Request, __: dict[str, Any]) -> Any:
-        return {"members": membership.members(), "waiting": membership.waiting()}
+    async def members(request: web.Request, _: dict[str, Any]) -> Any:
+        waiting = membership.waiting()
+        if not request["user"].may(Role.ADMIN):  # who may not approve has nothing to compare
+            waiting = [{**row, "words": []} for row in waiting]
+        return {"members": membership.members(), "waiting": waiting}
 
     async def invite(_: web.Request, body: dict[str, Any]) -> Any:
         where = _texts(body, "endpoints") or endpoints
         if not where:
-            todo = "set network.endpoints in the configuration, or give --endpoint"
-            raise ServiceError("no invitation", "this hub does not know where others reach it", todo, "no_endpoint")
+            todo = "set network.endpoints in the configuration and restart, or give --endpoint"
+            why = "this hub does not know where others reach it"
+            raise ServiceError("no invitation", why, todo, "no_endpoint", 409)
         return {"code": await membership.invite(where, _number(body.get("expires_s", EXPIRES_S), "expires_s"))}
 
     async def approve(_: web.Request, body: dict[str, Any]) -> Any:
@@ -119,9 +142,12 @@ def _membership(service: Service, membership: Membership, endpoints: tuple[str, 
         return {"node": node}
 
     async def revoke(_: web.Request, body: dict[str, Any]) -> Any:
-        node = service.find_node(_text(body, "node"))
-        await membership.revoke(node, _text(body, "reason", ""))
-        return {"node": node}
+        node, reason = service.find_node(_text(body, "node")), _text(body, "reason", "")
+        if _flag(body, "ask_only"):
+            membership.revocation(node, reason)
+        else:
+            await membership.revoke(node, reason)
+        return {"node": node, "name": service.name(node)}
 
     return (
         Route("GET", "/v1/members", Role.ANYONE, members),
@@ -134,7 +160,7 @@ def _membership(service: Service, membership: Membership, endpoints: tuple[str, 
 
 def _candidate(service: Service, membership: Membership, text: str) -> Any:
     """Who waits for approval under this id, name or end of an id."""
-    fits = [w["node"] for w in membership.waiting() if text in (w["node"], w["name"]) or w["node"].endswith(text)]
+    fits = fitting(text, ((w["node"], w["name"]) for w in membership.waiting()))
     return fits[0] if len(fits) == 1 else service.find_node(text)
 
 
@@ -146,16 +172,20 @@ def _jobs(service: Service) -> tuple[Route, ...]:
         return await service.submit(body)
 
     async def show(request: web.Request, _: dict[str, Any]) -> Any:
-        return service.show_job(service.find_job(request.match_info["job"]))
+        job = service.find_job(request.match_info["job"])
+        shown = service.show_job(job)
+        if request["user"].may(Role.DATA):  # it may name files and columns of this site
+            shown["reason_here"] = await service.reason_here(job)
+        return shown
 
     async def approve(request: web.Request, _: dict[str, Any]) -> Any:
         return await service.decide_job(request.match_info["job"], Answer.JOIN)
 
     async def refuse(request: web.Request, body: dict[str, Any]) -> Any:
-        return await service.decide_job(request.match_info["job"], Answer.REFUSE, _text(body, "reason", ""))
+        return await service.decide_job(request.match_info["job"], Answer.REFUSE, _reason(body))
 
     async def cancel(request: web.Request, body: dict[str, Any]) -> Any:
-        return await service.cancel(request.match_info["job"], _text(body, "reason", ""))
+        return await service.cancel(request.match_info["job"], _reason(body))
 
     async def result(request: web.Request, _: dict[str, Any]) -> Any:
         return await service.result(request.match_info["job"])
@@ -182,12 +212,15 @@ def _data(service: Service) -> tuple[Route, ...]:
         return await service.check_data(_data_fields(body))
 
     async def add(_: web.Request, body: dict[str, Any]) -> Any:
-        return await service.add_data(_data_fields(body))
+        return await service.add_data(_data_fields(body), replace=_flag(body, "replace"))
 
     async def groups(request: web.Request, _: dict[str, Any]) -> Any:
         return {"groups": service.groups(request.query.get("of"))}
 
     async def alone(_: web.Request, body: dict[str, Any]) -> Any:
+        if _flag(body, "ask_only"):
+            service.may_stand_alone(_text(body, "data"))
+            return {"groups": service.groups()}
         return {"groups": await service.stand_alone(_text(body, "data"))}
 
     return (

@@ -47,10 +47,12 @@ class Route:
 
 
 class Api:
-    """The server. routes: all there is; roles: the present configuration's."""
+    """The server. routes: all there is; roles: the present configuration's; words: a text with names for ids."""
 
-    def __init__(self, routes: tuple[Route, ...], roles: Callable[[], Roles]) -> None:
-        self._roles = roles
+    def __init__(
+        self, routes: tuple[Route, ...], roles: Callable[[], Roles], words: Callable[[str], str] = lambda text: text
+    ) -> None:
+        self._roles, self._words = roles, words
         self._app = web.Application(client_max_size=BODY_BYTES_MAX)
         for route in routes:
             self._app.router.add_route(route.method, route.path, self._wrap(route))
@@ -82,8 +84,10 @@ class Api:
                 answer = await route.handler(request, await _body(request))
             except ServiceError as error:
                 return _error(error.status, error.code, error.what, error.why, error.todo)
-            except (LocalError, JobFailed, WorkerDied) as error:
-                return _error(HTTPStatus.CONFLICT, "refused", str(error))
+            except JobFailed as error:
+                return _error(HTTPStatus.CONFLICT, "refused", error.reason, "", error.todo)
+            except (LocalError, WorkerDied) as error:
+                return _error(HTTPStatus.CONFLICT, "refused", self._words(str(error)))
             except PeerError as error:
                 return _error(HTTPStatus.BAD_REQUEST, error.code, error.detail)
             except StorageError as error:

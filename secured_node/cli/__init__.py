@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Final
 
 import click
 
 from secured_node import VERSION
-from secured_node.cli.common import CommandError, report
+from secured_node.cli.common import CommandError, Exit, report
 
 COMMANDS: Final = {
-    "init": "Found a federation: this hub is its first steward.",
+    "init": "Found a federation: this hub is its only steward.",
     "join": "Join a federation with an invitation's code.",
     "run": "Run the daemon.",
     "invite": "Print an invitation for one new hub.",
@@ -50,12 +51,20 @@ def root() -> None:
     """Compute with other hospitals without sharing a record: a peer-to-peer hub, no server in the middle."""
 
 
+def _help_of(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{context.command_path} --help" if context is not None else "secured-node --help"
+
+
 def main() -> None:
     """The `secured-node` program."""
     try:
         root(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        if "--json" in sys.argv:
+            report(CommandError("the command line", error.format_message(), _help_of(error), Exit(error.exit_code)))
+        else:
+            error.show()
         raise SystemExit(error.exit_code) from None
     except click.Abort:
         raise SystemExit(130) from None

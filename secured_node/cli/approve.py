@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
-from secured_node.cli.common import CommandError, Exit, ask, put, with_json, with_state
+from secured_node.cli.common import CommandError, Exit, ask, put, safe, with_json, with_state
+from secured_node.naming import fitting
 
 
 @click.command("approve")
@@ -18,14 +20,10 @@ from secured_node.cli.common import CommandError, Exit, ask, put, with_json, wit
 @with_json
 def command(node: str | None, reason: str | None, yes: bool, state: Path, as_json: bool) -> None:
     """Admit a newcomer: NODE is its name, its id, or the end of it; without it, whoever waits alone."""
-    waiting = ask(state, "GET", "/v1/members")["waiting"]
-    fits = [w for w in waiting if node is None or node in (w["node"], w["name"]) or w["node"].endswith(node)]
-    if len(fits) != 1:
-        why = "nobody of that name waits" if not fits else f"{len(fits)} newcomers fit"
-        raise CommandError("nobody was admitted", why, "secured-node members", Exit.NOT_FOUND)
-    (newcomer,) = fits
+    newcomer = _meant(ask(state, "GET", "/v1/members"), node)
     if reason is not None:
-        put(as_json, ask(state, "POST", "/v1/members/refuse", {"node": newcomer["node"], "reason": reason}), _refused)
+        refused = ask(state, "POST", "/v1/members/refuse", {"node": newcomer["node"], "reason": reason})
+        put(as_json, refused, lambda console: console.print(f"Turned away: {safe(newcomer['name'])}", markup=False))
         return
     if newcomer["words"] and not yes:
         click.echo(f"{newcomer['name']} ({newcomer['organisation']})\n  words: {' '.join(newcomer['words'])}", err=True)
@@ -41,5 +39,16 @@ def command(node: str | None, reason: str | None, yes: bool, state: Path, as_jso
     put(as_json, value, human)
 
 
-def _refused(console: Console) -> None:
-    console.print("Turned away.")
+def _meant(known: dict[str, Any], text: str | None) -> dict[str, Any]:
+    """The one who waits and is meant."""
+    waiting = known["waiting"]
+    fits = [w for w in waiting if text is None or fitting(text, ((w["node"], w["name"]),))]
+    if len(fits) == 1:
+        newcomer: dict[str, Any] = fits[0]
+        return newcomer
+    members = [m["name"] for m in known["members"] if text is not None and fitting(text, ((m["node"], m["name"]),))]
+    if members and not fits:
+        raise CommandError("nobody was admitted", f"{members[0]} is a member already")
+    why = f"{len(fits)} newcomers fit" if fits else "nobody waits" if not waiting else "nobody of that name waits"
+    todo = "'secured-node members' shows who waits; a newcomer waits once 'secured-node join' runs at its machine"
+    raise CommandError("nobody was admitted", why, todo, Exit.NOT_FOUND)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from pathlib import Path
-from urllib.parse import quote
 
 import click
 from rich.console import Console
 
 from secured_node.cli.common import CommandError, Exit, put, table, with_json, with_state
 from secured_node.store.audit import Entry, first_bad_entry
-from secured_node.store.database import BUSY_TIMEOUT_MS
+from secured_node.store.database import reading
 from secured_node.store.store import DATABASE
-
-BUSY_S = BUSY_TIMEOUT_MS / 1000
 
 
 @click.group("audit")
@@ -30,18 +26,19 @@ def _entries(state: Path, first: int = 1) -> list[Entry]:
         )
 
     query = "SELECT sequence, time, event, body, digest FROM audit WHERE sequence >= ? ORDER BY sequence"
-    where = f"file:{quote(str(state / DATABASE))}?mode=ro"  # a daemon may be writing: nothing here must
     try:
-        with contextlib.closing(sqlite3.connect(where, uri=True, timeout=BUSY_S)) as db:
+        with reading(state / DATABASE) as db:
             return [Entry(*row) for row in db.execute(query, (first,))]
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         todo = "look at its owner and disk; restore a damaged one from your backup"
         raise CommandError("the audit log cannot be read", str(error), todo, Exit.STATE) from None
 
 
 @command.command("show")
-@click.option("--first", default=1, show_default=True, help="Sequence number to begin with.")
-@click.option("--last", default=50, show_default=True, help="At most so many entries, the newest.")
+@click.option("--first", type=click.IntRange(1), default=1, show_default=True, help="Sequence number to begin with.")
+@click.option(
+    "--last", type=click.IntRange(1), default=50, show_default=True, help="At most so many entries, the newest."
+)
 @with_state
 @with_json
 def show(first: int, last: int, state: Path, as_json: bool) -> None:

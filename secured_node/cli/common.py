@@ -6,15 +6,19 @@ import http.client
 import os
 import socket
 import sys
+import textwrap
 from collections.abc import Callable
 from enum import IntEnum
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 import msgspec
 
-from secured_node.state import State
+from protocols.errors import PeerError
+from protocols.membership.endpoint import check_endpoint
+from secured_node.state import API_SOCKET, State
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +28,9 @@ STATE_VARIABLE: Final = "SECURED_NODE_STATE"
 CONFIG_VARIABLE: Final = "SECURED_NODE_CONFIG"
 ANSWER_TIMEOUT_S: Final = 3700.0
 """A little more than the longest a worker may take to check a data set by default."""
+
+NAME_CHARS: Final = 11
+"""Of a name before its value, so that values stand below each other."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,6 +47,14 @@ class Exit(IntEnum):
     STATE = 6
     NOT_FOUND = 7
     PROOF = 8
+
+
+_CODES: Final = {
+    HTTPStatus.BAD_REQUEST: Exit.USAGE,
+    HTTPStatus.FORBIDDEN: Exit.REFUSED,
+    HTTPStatus.NOT_FOUND: Exit.NOT_FOUND,
+}
+"""What an answer's status means for the exit code; any other: FAILED."""
 
 
 class CommandError(Exception):
@@ -84,6 +99,33 @@ def with_state(command: F) -> F:
     return option(command)
 
 
+def _check_endpoints(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        try:
+            check_endpoint(value)
+        except PeerError as error:
+            raise click.BadParameter(f"{value!r}: {error.detail}") from None
+    return values
+
+
+def with_endpoints(text: str) -> Callable[[F], F]:
+    """The option that says where a hub is reached, checked before anything is done. text: its help."""
+    return click.option(
+        "--endpoint", "endpoints", multiple=True, metavar="HOST:PORT", help=text, callback=_check_endpoints
+    )
+
+
+def hours(most: float) -> Callable[[click.Context, click.Parameter, float], float]:
+    """The check of an option in hours: more than 0, at most `most`."""
+
+    def check(_: click.Context, __: click.Parameter, value: float) -> float:
+        if not 0 < value <= most:
+            raise click.BadParameter(f"{value:g} hours; it is more than 0 and at most {most:g}")
+        return value
+
+    return check
+
+
 def with_json(command: F) -> F:
     """The option to print JSON."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")(command)
@@ -108,15 +150,29 @@ def ask(state: Path, method: str, path: str, body: dict[str, Any] | None = None)
         answer = connection.getresponse()
         data = answer.read()
     except (FileNotFoundError, ConnectionRefusedError):
-        todo = f"systemctl start secured-node, or: secured-node run --state {state}"
-        raise CommandError("the hub is not running", f"nothing listens in {state}", todo, Exit.NOT_RUNNING) from None
+        raise _silent(state) from None
+    except PermissionError:
+        why, todo = f"this user may not enter {state}", "ask its administrator; other users need mode 711 on it"
+        raise CommandError("the hub cannot be asked", why, todo, Exit.NOT_RUNNING) from None
     except (OSError, http.client.HTTPException) as error:
         raise CommandError("the hub did not answer", str(error), "secured-node doctor", Exit.NOT_RUNNING) from None
     finally:
         connection.close()
-    if answer.status >= http.HTTPStatus.BAD_REQUEST:
+    if answer.status >= HTTPStatus.BAD_REQUEST:
         raise _failure(answer.status, data)
     return msgspec.json.decode(data)
+
+
+def _silent(state: Path) -> CommandError:
+    """Why nothing listens: no such folder, no hub in it, or a hub whose daemon does not run."""
+    if not os.path.isdir(state):  # noqa: PTH112 - Path.is_dir raises where it may not look
+        why, todo = f"there is no folder {state}", f"name the hub's state folder with --state, or in ${STATE_VARIABLE}"
+    elif not State(state).has_key and not (state / API_SOCKET).exists():
+        why, todo = f"{state} holds no hub", "secured-node init or secured-node join make one; or name another --state"
+    else:
+        why = f"nothing listens in {state}"
+        todo = f"systemctl start secured-node, or: secured-node run --state {state}"
+    return CommandError("the hub is not running", why, todo, Exit.NOT_RUNNING)
 
 
 def _failure(status: int, data: bytes) -> CommandError:
@@ -125,8 +181,14 @@ def _failure(status: int, data: bytes) -> CommandError:
         parts = (error["what"], error["why"], error["todo"])
     except (msgspec.DecodeError, KeyError, TypeError):
         return CommandError(f"the hub answered with status {status}", "", "look into its log")
-    codes = {http.HTTPStatus.FORBIDDEN: Exit.REFUSED, http.HTTPStatus.NOT_FOUND: Exit.NOT_FOUND}
-    return CommandError(*parts, codes.get(http.HTTPStatus(status), Exit.FAILED))
+    return CommandError(*parts, _CODES.get(HTTPStatus(status), Exit.FAILED))
+
+
+def because(error: Exception) -> str:
+    """Why a file could not be used, without the numbers of the operating system."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def put(as_json: bool, value: Any, human: Callable[[Console], None]) -> None:
@@ -156,6 +218,22 @@ def table(console: Console, title: str, columns: tuple[str, ...], rows: list[tup
     for row in rows:
         made.add_row(*("" if cell is None else _plain(str(cell)) for cell in row))
     console.print(made)
+
+
+def fields(console: Console, *lines: tuple[str, str]) -> None:
+    """Lines of a name and a text, which may be a peer's; those without text are left out."""
+    for name, text in lines:
+        first = f"  {name:<{NAME_CHARS}} "
+        wrapped = textwrap.wrap(
+            safe(text).replace("\n", " "),
+            max(console.width, 2 * len(first)),
+            initial_indent=first,
+            subsequent_indent=" " * len(first),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in wrapped:  # an id or a path that is longer stays whole, to be copied
+            console.print(line, markup=False, soft_wrap=True)
 
 
 def short(node: str) -> str:

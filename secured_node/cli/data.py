@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from secured_node.cli.common import CommandError, Exit, ask, put, table, with_json, with_state
+from secured_node.cli.common import CommandError, Exit, ask, because, fields, put, table, with_json, with_state
 
 FILE_BYTES_MAX = 1 << 20
 
@@ -29,11 +29,27 @@ def _text(path: Path | None) -> str:
             )
         return data.decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{path} cannot be read", str(error), "", Exit.USAGE) from None
+        raise CommandError("the file cannot be read", because(error), "", Exit.USAGE) from None
 
 
-def _fields(file: Path, schema: Path, mapping: Path | None) -> dict[str, str]:
+def _order(file: Path, schema: Path, mapping: Path | None) -> dict[str, str]:
     return {"path": str(file.resolve()), "schema": _text(schema), "mapping": _text(mapping)}
+
+
+def _warn(console: Console, name: str, report: dict[str, Any]) -> None:
+    """What would be replaced, and whom that concerns."""
+    old = report["replaces"]
+    same = "the same schema" if old["digest"] == report["digest"] else "another schema"
+    console.print(f"\nThis replaces what is registered as {name}:", style="bold")
+    jobs = f"{', '.join(job[:8] for job in old['jobs'])} rest on it. Better wait until they have ended: "
+    jobs += "under another schema they fail, else they may see rows of both files."
+    fields(
+        console,
+        ("version", f"{old['version']}, under {same}"),
+        ("rows", f"{old['rows']}; from now on {report['rows']}"),
+        ("file", f"{old['path']}, since {old['added']}"),
+        ("jobs", jobs if old["jobs"] else ""),
+    )
 
 
 def _show(console: Console, report: dict[str, Any]) -> None:
@@ -58,7 +74,7 @@ mapping_option = click.option("--mapping", type=click.Path(path_type=Path), help
 @with_json
 def check(file: Path, schema: Path, mapping: Path | None, state: Path, as_json: bool) -> None:
     """Read FILE through a schema, in the worker, and say what fits. Nothing is registered or published."""
-    report = ask(state, "POST", "/v1/data/check", _fields(file, schema, mapping))
+    report = ask(state, "POST", "/v1/data/check", _order(file, schema, mapping))
     put(as_json, report, lambda console: _show(console, report))
 
 
@@ -68,12 +84,18 @@ def check(file: Path, schema: Path, mapping: Path | None, state: Path, as_json: 
 @schema_option
 @mapping_option
 @click.option("--yes", is_flag=True, help="Do not ask before publishing.")
+@click.option("--replace", is_flag=True, help="Replace what is registered as NAME, without asking about it.")
 @with_state
 @with_json
-def add(name: str, file: Path, schema: Path, mapping: Path | None, yes: bool, state: Path, as_json: bool) -> None:
-    """Register FILE as data set NAME. Others are told its name, version, schema and about how many rows it has."""
-    fields = _fields(file, schema, mapping)
-    report = ask(state, "POST", "/v1/data/check", fields)
+def add(name: str, file: Path, schema: Path, mapping: Path | None, yes: bool, replace: bool, **options: Any) -> None:
+    """Register FILE as data set NAME. Others are told its name, version, schema and about how many rows it has.
+
+    The same file under the same schema is read anew. Another one takes a registered one's place only if you say so,
+    when asked or by --replace; what would go, and which jobs rest on it, is shown first.
+    """
+    state: Path = options["state"]
+    order = _order(file, schema, mapping)
+    report = ask(state, "POST", "/v1/data/check", order)
     if report["name"] != name:
         why = f"the schema is for {report['name']!r}"
         raise CommandError(f"data set {name!r}", why, f"secured-node data add {report['name']} ...", Exit.USAGE)
@@ -84,9 +106,14 @@ def add(name: str, file: Path, schema: Path, mapping: Path | None, yes: bool, st
             f"\nThe federation will be told: name {name}, version {report['version']}, the schema, "
             f"about {report['published_rows']} rows. Nothing else."
         )
-        click.confirm("Publish this?", abort=True, err=True)
-    report = ask(state, "POST", "/v1/data", fields)
-    put(as_json, report, lambda console: console.print(f"Registered {name}: {report['rows']} rows."))
+        if report["replaces"] and not replace:
+            _warn(console, name, report)
+            click.confirm("Replace it, and publish this?", abort=True, err=True)
+            replace = True
+        else:
+            click.confirm("Publish this?", abort=True, err=True)
+    report = ask(state, "POST", "/v1/data", {**order, "replace": replace})
+    put(options["as_json"], report, lambda console: console.print(f"Registered {name}: {report['rows']} rows."))
 
 
 @command.command("list")

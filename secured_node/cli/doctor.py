@@ -26,9 +26,12 @@ _WORDS: Final = {
 @with_config
 @with_json
 def command(state: Path, config: Path | None, as_json: bool) -> None:
-    """Find out what is wrong, with or without the daemon. Exit code: 0 all well, 1 warnings, 2 errors."""
+    """Find out what is wrong, with or without the daemon. Exit code: 0 all well, 1 warnings, 2 errors.
+
+    Without --config it looks at the file that the running daemon has; if none runs, at the one 'run' would take.
+    """
     set_up_logs(Log(level="error"))
-    findings = asyncio.run(examine(state, config_path(config), usual_state=state == STATE_DEFAULT))
+    findings = asyncio.run(examine(state, config, otherwise=config_path(None), usual_state=state == STATE_DEFAULT))
     verdict = overall(findings)
     value = {
         "verdict": verdict,

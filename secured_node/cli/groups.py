@@ -32,6 +32,7 @@ def alone(data: str, yes: bool, state: Path, as_json: bool) -> None:
     Who compares a sum with this hub and one without it sees what this hub put in: its counts, its means.
     """
     if not yes:
+        ask(state, "POST", "/v1/groups/alone", {"data": data, "ask_only": True})
         click.confirm(f"Others may then see this site's own numbers on {data!r}. Go on?", abort=True, err=True)
     value = ask(state, "POST", "/v1/groups/alone", {"data": data})
     put(as_json, value, lambda console: _show(console, value))

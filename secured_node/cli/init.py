@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from protocols.errors import LocalError
-from protocols.membership.charter import MIN_COHORT, federation_of
+from protocols.membership.charter import MIN_COHORT, MIN_COHORT_MAX, federation_of
 from secured_node.cli.common import CommandError, Exit, put, with_json, with_state
 from secured_node.founding import found_federation
 from secured_node.state import State, StateError
@@ -21,11 +21,23 @@ from secured_node.store.database import DatabaseError
 @click.option("--federation", required=True, metavar="NAME", help="The federation's name.")
 @click.option("--name", default=socket.gethostname, show_default="host name", help="This hub's name.")
 @click.option("--organisation", help="Whom it stands for.  [default: the hub's name]")
-@click.option("--min-cohort", default=MIN_COHORT, show_default=True, help="No job ever has fewer members.")
+@click.option(
+    "--min-cohort",
+    type=click.IntRange(MIN_COHORT, MIN_COHORT_MAX),
+    default=MIN_COHORT,
+    show_default=True,
+    help="No job ever has fewer members; 3 at least.",
+)
 @with_state
 @with_json
 def command(federation: str, name: str, organisation: str | None, min_cohort: int, state: Path, as_json: bool) -> None:
-    """Found a federation: make this hub's key and a charter that names it as the first steward."""
+    """Found a federation: make this hub's key and a charter that names it as the only steward.
+
+    A steward admits and revokes members; every member can invite. The charter is final: name, steward and --min-cohort
+    stay as they are, and without its steward's key a federation admits nobody any more. A charter with up to 16
+    stewards can be made with the library alone (protocols.membership.charter), not with this command.
+    Further hubs come in by 'secured-node invite' and 'secured-node join'.
+    """
     work = found_federation(State(state), federation, name, organisation or name, min_cohort)
     try:
         identity, charter = asyncio.run(work)

@@ -8,12 +8,20 @@ import click
 import segno
 from rich.console import Console
 
-from secured_node.cli.common import ask, put, with_json, with_state
+from protocols.invitation.desk import EXPIRES_S_MAX
+from secured_node.cli.common import ask, hours, put, with_endpoints, with_json, with_state
 
 
 @click.command("invite")
-@click.option("--expires", "hours", default=24.0, show_default=True, help="Hours in which it must be used.")
-@click.option("--endpoint", "endpoints", multiple=True, metavar="HOST:PORT", help="Where the newcomer finds this hub.")
+@click.option(
+    "--expires",
+    "hours",
+    default=24.0,
+    callback=hours(EXPIRES_S_MAX / 3600),
+    show_default=True,
+    help="Hours in which it must be used.",
+)
+@with_endpoints("Where the newcomer finds this hub; repeat.  [default: network.endpoints]")
 @click.option("--qr", is_flag=True, help="Show it as a QR code too.")
 @with_state
 @with_json

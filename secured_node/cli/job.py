@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 import tomllib
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import click
 import msgspec
 import msgspec.inspect
 from rich.console import Console
 
+from protocols.job.kinds import COLLECT_S_MAX
 from protocols.job.life import ENDED
 from protocols.secagg.cohort import MEMBERS_MIN
-from secured_node.cli.common import CommandError, Exit, ask, put, safe, short, table, with_json, with_state
+from secured_node.cli.common import (
+    CommandError,
+    Exit,
+    ask,
+    because,
+    fields,
+    hours,
+    put,
+    safe,
+    short,
+    table,
+    with_json,
+    with_state,
+)
 from secured_node.data.errors import DataError
 from secured_node.verify import ProofError, verify_chain
 
@@ -26,6 +42,11 @@ POLL_S: Final = 0.1
 @click.group("job")
 def command() -> None:
     """Submit, answer, follow and read jobs."""
+
+
+def _path(job: str) -> str:
+    """Where the daemon tells of a job, whatever a person typed for its id."""
+    return f"/v1/jobs/{quote(job, safe='') or '-'}"
 
 
 def _value(text: str) -> Any:
@@ -42,7 +63,7 @@ def _parameters(pairs: tuple[str, ...], file: Path | None) -> dict[str, Any]:
         try:
             parameters = msgspec.toml.decode(file.read_bytes(), type=dict[str, Any])
         except (OSError, msgspec.MsgspecError) as error:
-            raise CommandError(f"{file}", str(error), "", Exit.USAGE) from None
+            raise CommandError("the parameters", because(error), "", Exit.USAGE) from None
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
@@ -53,16 +74,19 @@ def _parameters(pairs: tuple[str, ...], file: Path | None) -> dict[str, Any]:
 
 def _with_lists(parameters: dict[str, Any], wanted: type[msgspec.Struct]) -> dict[str, Any]:
     """One name where the task wants a list is a list of one; changes `parameters`."""
-    for field in msgspec.structs.fields(wanted):
-        kind = msgspec.inspect.type_info(field.type)
-        one = parameters.get(field.name)
+    for known in msgspec.structs.fields(wanted):
+        kind = msgspec.inspect.type_info(known.type)
+        one = parameters.get(known.name)
         if isinstance(one, str) and isinstance(kind, msgspec.inspect.VarTupleType | msgspec.inspect.ListType):
-            parameters[field.name] = [one]
+            parameters[known.name] = [one]
     return parameters
 
 
-def _task_facts(task: str, parameters: dict[str, Any], schemas: list[str]) -> dict[str, Any]:
-    """What the task says of its rounds and words; it checks the parameters, against the schema too if one is known."""
+def _task_facts(task: str, parameters: dict[str, Any], schemas: list[str | None]) -> dict[str, Any]:
+    """What the task says of its rounds and words. It checks the parameters, against the schema too if one is known.
+
+    schemas: the data set's, if any hub offers it; None for a job without data.
+    """
     from secured_node.data.schema import parse_schema  # noqa: PLC0415 - only this command needs numpy
     from secured_node.tasks import find_task  # noqa: PLC0415
 
@@ -70,7 +94,8 @@ def _task_facts(task: str, parameters: dict[str, Any], schemas: list[str]) -> di
         found = find_task(task)
         parsed = found.parse(_with_lists(parameters, found.parameters_type))
         for schema in schemas:
-            found.start(parsed, parse_schema(tomllib.loads(schema), "the data set's schema"), MEMBERS_MIN)
+            known = parse_schema(tomllib.loads(schema), "the data set's schema") if schema is not None else None
+            found.start(parsed, known, MEMBERS_MIN)
     except DataError as error:
         raise CommandError("the job", str(error), "see docs/tasks.md", Exit.USAGE) from None
     return {"rounds_max": found.rounds_max(parsed), "word_bits": int(found.word_bits(parsed))}
@@ -85,9 +110,16 @@ def _task_facts(task: str, parameters: dict[str, Any], schemas: list[str]) -> di
 @click.option("--purpose", required=True, help="Why: policies and people at other sites read it.")
 @click.option("--member", "members", multiple=True, help="Exactly these hubs (name or id; repeat); else whoever joins.")
 @click.option("--reader", "readers", multiple=True, help="Hubs beside the cohort that may fetch the result.")
-@click.option("--min-nodes", default=3, show_default=True, help="Fewest members.")
+@click.option("--min-nodes", default=3, show_default=True, help="Fewest members; the charter's at least.")
 @click.option("--max-nodes", default=128, show_default=True, help="Most members.")
-@click.option("--collect", "hours", default=24.0, show_default=True, help="Hours in which hubs may answer.")
+@click.option(
+    "--collect",
+    "collect_h",
+    default=24.0,
+    show_default=True,
+    callback=hours(COLLECT_S_MAX / 3600),
+    help="Hours in which hubs may answer.",
+)
 @click.option("--min-rows", default=10, show_default=True, help="Sites with fewer rows refuse.")
 @click.option("--colluders", default=1, show_default=True, help="Malicious members the sums are safe against.")
 @click.option("--unchecked", is_flag=True, help="One holder a segment: faster, but a lying holder goes unnoticed.")
@@ -107,12 +139,17 @@ def submit(
     names = ("purpose", "min_nodes", "max_nodes", "min_rows", "colluders")
     body = {name: options[name] for name in names} | {"task": task, "parameters": parameters}
     offers = ask(state, "GET", "/v1/catalogue")["catalogue"] if data else []
-    schemas = [o["schema"] for o in offers if o["name"] == data and version in (None, o["version"])][:1]
+    schemas = (
+        [o["schema"] for o in offers if o["name"] == data and version in (None, o["version"])][:1] if data else [None]
+    )
     facts = _task_facts(task, parameters, schemas)
     body |= {"members": list(options["members"]), "readers": list(options["readers"]), **facts}
     if options["members"]:
         body |= {"min_nodes": max(3, len(options["members"])), "max_nodes": max(3, len(options["members"]))}
-    body |= {"collect_s": options["hours"] * 3600, "holders": 1 if options["unchecked"] else options["colluders"] + 1}
+    body |= {
+        "collect_s": options["collect_h"] * 3600,
+        "holders": 1 if options["unchecked"] else options["colluders"] + 1,
+    }
     body |= {"data": data, "version": version} if data else {}
     value = ask(state, "POST", "/v1/jobs", body)
     if options["wait"]:
@@ -139,7 +176,7 @@ def list_(state: Path, as_json: bool) -> None:
                 j["data"],
                 j["submitter_name"],
                 j["rounds"],
-                f"you: job approve {j['job'][:8]}" if j["answer_needed"] else ", ".join(j["waiting_for"]),
+                _awaited(j),
                 j["reason"],
             )
             for j in value["jobs"]
@@ -149,25 +186,47 @@ def list_(state: Path, as_json: bool) -> None:
     put(as_json, value, human)
 
 
+def _awaited(job: dict[str, Any]) -> str:
+    """Whom or what a job waits for, in a few words."""
+    if job["answer_needed"]:
+        return f"you: job approve {job['job'][:8]}"
+    return ", ".join(job["waiting_for"]) or (f"answers; {job['joined']} joined" if job["open"] else "")
+
+
 @command.command("show")
 @click.argument("job")
 @with_state
 @with_json
 def show(job: str, state: Path, as_json: bool) -> None:
     """Show one job: what it asks, who answered what, whom it waits for."""
-    value = ask(state, "GET", f"/v1/jobs/{job}")
+    value = ask(state, "GET", _path(job))
     put(as_json, value, lambda console: _show(console, value))
+
+
+def _lines(name: str, parameters: Any) -> list[tuple[str, str]]:
+    """A task's parameters as a person would write them, KEY = VALUE; text that is no JSON object as it came."""
+    if not isinstance(parameters, dict):
+        return [(name, str(parameters))]
+    texts = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in parameters.items()]
+    return [(name if not at else "", text) for at, text in enumerate(texts)]
 
 
 def _show(console: Console, job: dict[str, Any]) -> None:
     console.print(f"[bold]{job['job']}[/bold]  {job['state']}", soft_wrap=True)
-    for field in ("reason", "task", "parameters", "data", "purpose", "submitter_name", "rounds", "rounds_max"):
-        if job[field] not in ("", None):
-            console.print(f"  {field:<15} {safe(str(job[field]))}", markup=False)
-    if job["waiting_for"]:
-        console.print(f"  {'waits for':<15} {', '.join(job['waiting_for'])}")
-    if job["cohort"]:
-        console.print(f"  {'cohort':<15} {', '.join(job['cohort'])}")
+    fields(
+        console,
+        ("reason", job["reason"]),
+        ("reason here", job.get("reason_here", "")),
+        ("task", job["task"]),
+        *_lines("parameters", job["parameters"]),
+        ("data", job["data"] or ""),
+        ("purpose", job["purpose"]),
+        ("from", job["submitter_name"]),
+        ("sums", f"{job['rounds']} certified, {job['rounds_max']} at most"),
+        ("waits for", ", ".join(job["waiting_for"])),
+        ("outlook", job["outlook"]),
+        ("cohort", ", ".join(job["cohort"])),
+    )
     rows = [(d["name"], short(d["node"]), d["answer"], d["standing"], d["reason"]) for d in job["decisions"]]
     table(console, "Decisions", ("hub", "id", "answer", "standing", "reason"), rows)
     console.print(f"\n{job['consent']}", markup=False)
@@ -179,7 +238,7 @@ def _show(console: Console, job: dict[str, Any]) -> None:
 @with_json
 def approve(job: str, state: Path, as_json: bool) -> None:
     """Let this site take part in a job."""
-    value = ask(state, "POST", f"/v1/jobs/{job}/approve")
+    value = ask(state, "POST", f"{_path(job)}/approve")
     put(as_json, value, lambda console: _show(console, value))
 
 
@@ -190,7 +249,7 @@ def approve(job: str, state: Path, as_json: bool) -> None:
 @with_json
 def refuse(job: str, reason: str, state: Path, as_json: bool) -> None:
     """Keep this site out of a job."""
-    value = ask(state, "POST", f"/v1/jobs/{job}/refuse", {"reason": reason})
+    value = ask(state, "POST", f"{_path(job)}/refuse", {"reason": reason})
     put(as_json, value, lambda console: _show(console, value))
 
 
@@ -201,7 +260,7 @@ def refuse(job: str, reason: str, state: Path, as_json: bool) -> None:
 @with_json
 def cancel(job: str, reason: str, state: Path, as_json: bool) -> None:
     """End a job that this hub submitted."""
-    value = ask(state, "POST", f"/v1/jobs/{job}/cancel", {"reason": reason})
+    value = ask(state, "POST", f"{_path(job)}/cancel", {"reason": reason})
     put(as_json, value, lambda console: _show(console, value))
 
 
@@ -219,32 +278,43 @@ def result(job: str, wait: bool, out: Path | None, state: Path, as_json: bool) -
 
 
 def _follow(state: Path, job: str, as_json: bool) -> None:
-    """Wait for a job's end, saying what it waits for."""
-    console = Console(stderr=True, highlight=False, emoji=False, quiet=as_json or not sys.stderr.isatty())
+    """Wait for a job's end, saying what it waits for: in one line that changes, or in a log a line for each change."""
+    in_place = sys.stderr.isatty()
+    console = Console(stderr=True, highlight=False, emoji=False, quiet=as_json or not in_place)
+    said = ""
     with console.status("submitted") as line:
         while True:
-            value = ask(state, "GET", f"/v1/jobs/{job}")
+            value = ask(state, "GET", _path(job))
             if value["state"] in ENDED and value["state"] != "done":
                 failed = value["state"] == "failed"
                 what, code = ("the job failed", Exit.FAILED) if failed else ("the job was cancelled", Exit.REFUSED)
                 raise CommandError(what, value["reason"], f"secured-node job show {job[:8]}", code)
-            waits = f", waits for {', '.join(value['waiting_for'])}" if value["waiting_for"] else ""
-            line.update(f"{value['state']}, {value['rounds']} sums certified{waits}")
+            now = _standing(value)
+            line.update(safe(f"{now}, {value['rounds']} sums certified").replace("[", r"\["))
+            if now != said and not in_place and not as_json:
+                click.echo(safe(f"job {job[:8]}: {now}"), err=True)
+            said = now
             if value["state"] == "done" and _has_result(state, job):
                 return
             time.sleep(POLL_S)
 
 
+def _standing(job: dict[str, Any]) -> str:
+    """A job's state, and what it waits for where that lasts: not whom a running sum waits for in passing."""
+    waits = f", waits for {', '.join(job['waiting_for'])}" if job["waiting_for"] and job["state"] != "running" else ""
+    return f"{job['state']}{waits}" + (f". {job['outlook']}" if job["outlook"] else "")
+
+
 def _has_result(state: Path, job: str) -> bool:
     try:
-        ask(state, "GET", f"/v1/jobs/{job}/result")
+        ask(state, "GET", f"{_path(job)}/result")
     except CommandError:
         return False
     return True
 
 
 def _result(state: Path, job: str, out: Path | None, as_json: bool) -> None:
-    value = ask(state, "GET", f"/v1/jobs/{job}/result")
+    value = ask(state, "GET", f"{_path(job)}/result")
     try:
         proved = verify_chain(value["chain"])
     except ProofError as error:
@@ -305,7 +375,7 @@ def verify(file: Path, as_json: bool) -> None:
         if file.is_dir():
             _check_files(file, chain, len(proved["members"]))
     except (ProofError, OSError, msgspec.DecodeError) as error:
-        raise CommandError(f"{file} proves nothing", str(error), "", Exit.PROOF) from None
+        raise CommandError(f"{file} proves nothing", because(error), "", Exit.PROOF) from None
 
     def human(console: Console) -> None:
         console.print(f"{proved['rounds']} sums of job {proved['job'][:16]} hold, in {proved['federation']!r}:")

@@ -11,10 +11,10 @@ import click
 from rich.console import Console
 
 from protocols.errors import LocalError, PeerError
-from protocols.invitation.code import parse_invitation
+from protocols.invitation.code import Invitation, parse_invitation
 from protocols.invitation.redeem import Redemption, Welcome
 from protocols.membership.charter import read_charter
-from secured_node.cli.common import CommandError, Exit, put, with_json, with_state
+from secured_node.cli.common import CommandError, Exit, put, with_endpoints, with_json, with_state
 from secured_node.founding import ask, begin_joining, finish_joining
 from secured_node.net.calling import CallError
 from secured_node.state import State, StateError
@@ -30,7 +30,7 @@ TROUBLE_S_MAX: Final = 60.0
 @click.argument("code")
 @click.option("--name", default=socket.gethostname, show_default="host name", help="This hub's name.")
 @click.option("--organisation", help="Whom it stands for.  [default: the hub's name]")
-@click.option("--endpoint", "endpoints", multiple=True, metavar="HOST:PORT", help="Where others reach this hub.")
+@with_endpoints("Where others reach this hub; repeat.  [default: it only dials out]")
 @with_state
 @with_json
 def command(
@@ -41,10 +41,11 @@ def command(
     Both screens show the same six words: compare them, by telephone, before the inviter approves.
     """
     here, stands_for = State(state), organisation or name
+    invitation = _read(code)
     try:
-        redemption = begin_joining(here, parse_invitation(code), name, stands_for, endpoints)
+        redemption = begin_joining(here, invitation, name, stands_for, endpoints)
         console = Console(stderr=True, highlight=False, emoji=False)
-        console.print(f"Words to compare: [bold]{' '.join(redemption.words)}[/bold]")
+        console.print(f"Words to compare: [bold]{' '.join(redemption.words)}[/bold]", soft_wrap=True)
         welcome = asyncio.run(_wait(redemption, console))
         asyncio.run(finish_joining(here, name, stands_for, welcome))
     except (StateError, DatabaseError) as error:
@@ -66,6 +67,17 @@ def command(
         console.print(f"Next: secured-node run --state {state}")
 
     put(as_json, value, human)
+
+
+def _read(code: str) -> Invitation:
+    """The invitation in a code; what is wrong with it is wrong here, not at the inviter's."""
+    try:
+        return parse_invitation(code)
+    except PeerError as error:
+        todo = "copy the whole code again, from SN1 to its last character"
+        if error.code == "other_version":
+            todo = "install the same version here and at the inviter's"
+        raise CommandError("not joined", error.detail, todo, Exit.REFUSED) from None
 
 
 async def _wait(redemption: Redemption, console: Console) -> Welcome:

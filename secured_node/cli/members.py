@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from secured_node.cli.common import ask, put, short, table, with_json, with_state
+from secured_node.cli.common import ask, put, safe, short, table, with_json, with_state
 
 
 @click.command("members")
@@ -25,7 +25,15 @@ def command(state: Path, as_json: bool) -> None:
         ]
         table(console, "Members", columns, rows)
         if value["waiting"]:
-            waiting = [(w["name"], w["organisation"], short(w["node"]), " ".join(w["words"])) for w in value["waiting"]]
-            table(console, "\nWaiting for approval", ("name", "organisation", "id", "words to compare"), waiting)
+            console.print("\nWaiting for approval", style="italic")
+        for waits in value["waiting"]:
+            who = safe(f"{waits['name']} ({waits['organisation']}) {short(waits['node'])}")
+            console.print(f"  {who}", markup=False, soft_wrap=True)
+            if waits["words"]:
+                console.print(f"    words to compare: {' '.join(waits['words'])}", soft_wrap=True)
+            elif waits["invited_here"]:
+                console.print("    words to compare: shown to administrators of this hub alone")
+            else:
+                console.print(f"    invited by another hub; stewards' votes so far: {waits['votes']}")
 
     put(as_json, value, human)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from secured_node.cli.common import ask, put, with_json, with_state
+from secured_node.cli.common import ask, put, safe, with_json, with_state
 
 
 @click.command("revoke")
@@ -18,6 +18,9 @@ from secured_node.cli.common import ask, put, with_json, with_state
 def command(node: str, reason: str, yes: bool, state: Path, as_json: bool) -> None:
     """End the membership of NODE (name, id, or the end of it) for good. Its links are cut everywhere within seconds."""
     if not yes:
-        click.confirm(f"Revoke {node} for good? Its key never comes back.", abort=True, err=True)
+        found = ask(state, "POST", "/v1/members/revoke", {"node": node, "reason": reason, "ask_only": True})
+        who = f"{safe(found['name'])} ({found['node']})"
+        click.confirm(f"Revoke {who} for good? Its key never comes back.", abort=True, err=True)
+        node = found["node"]
     value = ask(state, "POST", "/v1/members/revoke", {"node": node, "reason": reason})
     put(as_json, value, lambda console: console.print(f"Revoked: {value['node']}"))

@@ -12,6 +12,7 @@ from protocols.errors import PeerError
 from secured_node.cli.common import CommandError, Exit, config_path, with_config, with_state
 from secured_node.config import ConfigError, load_config
 from secured_node.hiding import hidden
+from secured_node.listening import ListenError
 from secured_node.state import State, StateError
 from secured_node.store.database import DatabaseError, StorageError
 
@@ -25,13 +26,16 @@ def command(state: Path, config: Path | None) -> None:
     try:
         asyncio.run(_run(state, path))
     except ConfigError as error:
-        raise CommandError("the configuration", str(error), "secured-node doctor", Exit.CONFIG) from None
+        todo = "mend the file; config.example.toml shows every option"
+        raise CommandError("the configuration", str(error), todo, Exit.CONFIG) from None
     except (StateError, DatabaseError) as error:
-        raise CommandError("the state", str(error), "secured-node doctor", Exit.STATE) from None
+        raise CommandError("the state", str(error), f"secured-node doctor --state {state}", Exit.STATE) from None
     except PeerError as error:
         raise CommandError("the state", f"its charter does not hold: {error}", "restore it", Exit.STATE) from None
     except StorageError as error:
         raise CommandError("the daemon stopped", str(error), "secured-node doctor", Exit.FAILED) from None
+    except ListenError as error:
+        raise CommandError("the daemon cannot listen", str(error), error.todo, Exit.FAILED) from None
     except OSError as error:
         raise CommandError(
             "the daemon stopped", f"{error.strerror or error}", "secured-node doctor", Exit.FAILED

@@ -25,7 +25,7 @@ def command(state: Path, as_json: bool) -> None:
         console.print(f"{'sandbox':<12} {', '.join(walls['raised']) if walls else 'not tried yet'}")
         console.print(f"{'jobs':<12} {', '.join(f'{n} {s}' for s, n in value['jobs'].items()) or 'none'}")
         if value["answers_needed"]:
-            console.print(f"{'':<12} {value['answers_needed']} wait for your answer: secured-node job list")
+            console.print(f"{'':<12} waiting for your answer: {value['answers_needed']} (secured-node job list)")
         links = [
             (
                 k["name"],

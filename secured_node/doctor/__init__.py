@@ -21,12 +21,20 @@ from secured_node.state import State
 __all__ = ["Finding", "Verdict", "examine", "exit_code", "overall"]
 
 
-async def examine(folder: Path, config_path: Path | None, *, usual_state: bool = False) -> list[Finding]:
-    """All checks. folder: the state folder. usual_state: whether it is the one that the service uses."""
+async def examine(
+    folder: Path, config_path: Path | None, *, otherwise: Path | None = None, usual_state: bool = False
+) -> list[Finding]:
+    """All checks. folder: the state folder. usual_state: whether it is the one that the service uses.
+
+    config_path: the configuration to look at; None: the running daemon's own, or `otherwise` if none runs.
+    """
     state = State(folder)
     daemon = ask_daemon(state.api_socket)
     running = NodeId(daemon.status.node) if daemon.status is not None else None
-    config, findings = check_configuration(config_path, owner_of(folder))
+    if config_path is None:
+        told = daemon.status.config if daemon.status is not None else None
+        config_path = otherwise if daemon.status is None else Path(told) if told is not None else None
+    config, findings = check_configuration(config_path, owner_of(folder), running=daemon.status is not None)
     findings.append(check_state_folder(folder, config))
     if owner_of(folder) is None:
         return findings

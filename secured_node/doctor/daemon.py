@@ -47,6 +47,7 @@ class Status(msgspec.Struct, frozen=True):
     uptime_s: float
     links: tuple[LinkTold, ...]
     sandbox: WallsTold | None = None
+    config: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

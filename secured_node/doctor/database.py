@@ -1,8 +1,6 @@
 """The database, read without writing a byte to it: is it whole, and does it say who belongs to the federation?
 
-A daemon may be writing at the same time: SQLite's WAL lets one read beside it. Where no log lies beside the file, no
-daemon has it open, and it is read as immutable, for otherwise reading would leave files behind that a daemon of another
-user could not open.
+A daemon may be writing at the same time (`store.database.reading`).
 """
 
 from __future__ import annotations
@@ -10,11 +8,9 @@ from __future__ import annotations
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from protocols.errors import PeerError
 from protocols.identity import NodeId
@@ -25,11 +21,9 @@ from protocols.records.record import Record, decode_record
 from secured_node.doctor.finding import Finding, doubt, fine, wrong
 from secured_node.founding import CHARTER
 from secured_node.store.audit import Entry, first_bad_entry
-from secured_node.store.database import MIGRATIONS
+from secured_node.store.database import MIGRATIONS, reading
 from secured_node.store.store import DATABASE
 
-BUSY_S: Final = 5.0
-"""How long to wait for a daemon that has the file locked; it does for milliseconds."""
 FAULTS_MAX: Final = 5
 """Faults of the file that are told."""
 _WAL_AT: Final = 18  # file format version numbers, 2 in WAL mode: SQLite's file format, section 1.3
@@ -58,8 +52,7 @@ def read_database(path: Path) -> Contents:
     """Read everything that is looked at. Raises `OSError`, `sqlite3.Error`."""
     with path.open("rb") as file:
         wal = file.read(_WAL_AT + len(_WAL))[_WAL_AT:] == _WAL
-    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
-    with closing(sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, timeout=BUSY_S)) as db:
+    with reading(path) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         faults = tuple(row[0] for row in db.execute(f"PRAGMA quick_check({FAULTS_MAX})") if row[0] != "ok")
         if faults or not 0 < version <= len(MIGRATIONS):

@@ -23,10 +23,16 @@ OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 OTHERS_LIST: Final = stat.S_IRGRP | stat.S_IROTH
 
 
-def check_configuration(path: Path | None, daemon_uid: int | None) -> tuple[Config, list[Finding]]:
-    """The configuration, the defaults where it cannot be used. daemon_uid: who must be able to read it, if known."""
+def check_configuration(
+    path: Path | None, daemon_uid: int | None, *, running: bool = False
+) -> tuple[Config, list[Finding]]:
+    """The configuration, the defaults where it cannot be used. daemon_uid: who must be able to read it, if known.
+
+    running: whether a daemon said that it has none, where path is None.
+    """
     if path is None:
-        return Config(), [fine("configuration", "there is no file: every option has its default")]
+        where = "the running daemon has no file" if running else "no file was named, and none is in the usual place"
+        return Config(), [fine("configuration", f"{where}: every option has its default")]
     try:
         config = load_config(path)
         status = path.stat()

@@ -110,5 +110,9 @@ JOINS_MAX = 8
 REFUSALS_PER_MINUTE_MAX = 60
 """Refusals logged and reported one by one, per member and for all strangers; the rest is only counted, so that
 neither a scan nor a hostile member can fill the audit."""
+STRANGER_S = 60.0
+"""Until an unknown key's calls are worth a warning: hubs compare their records every 30 s, so twice that."""
+STRANGERS_MAX = 64
+"""Unknown keys watched at a time: a federation that restarts together has fewer newcomers; more is a scan."""
 SHUTDOWN_S = 1.0
 """For TLS's own goodbye, and for handlers when the server stops."""

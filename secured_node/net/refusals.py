@@ -31,8 +31,8 @@ class Refusals:
         self._told = 0
         self._untold = 0
 
-    def tell(self, peer: NodeId | None, code: str, detail: str) -> None:
-        """Something by this peer, or by a stranger, was refused."""
+    def tell(self, peer: NodeId | None, code: str, detail: str, *, logged: bool = False) -> None:
+        """Something by this peer, or by a stranger, was refused. logged: by somebody else, who knows more of it."""
         if self._clock() - self._minute_at >= MINUTE_S:
             untold, self._minute_at, self._told, self._untold = self._untold, self._clock(), 0, 0
             if untold:
@@ -41,8 +41,9 @@ class Refusals:
             self._untold += 1
         else:
             self._told += 1
-            self._pass_on(peer, code, detail)
+            self._pass_on(peer, code, detail, logged=logged)
 
-    def _pass_on(self, peer: NodeId | None, code: str, detail: str) -> None:
-        log.warning("refused", peer=peer, code=code, detail=detail)
+    def _pass_on(self, peer: NodeId | None, code: str, detail: str, *, logged: bool = False) -> None:
+        if not logged:
+            log.warning("refused", peer=peer, code=code, detail=detail)
         self._report(peer, code, detail)

@@ -22,6 +22,7 @@ from secured_node.net import limits
 from secured_node.net.doorway import CROWDED, DAWDLED, Doorway
 from secured_node.net.refusals import Refusals
 from secured_node.net.roster import Roster
+from secured_node.net.strangers import Strangers
 from secured_node.net.stream import Stream
 from secured_node.net.tls import HandshakeError, ServerContexts, proved_peer
 
@@ -99,6 +100,7 @@ class Server:
         self._join = join
         self._allowed = allowed
         self._refusals = Refusals(on_refused)
+        self._strangers = Strangers(allowed)
         self._open: Counter[NodeId] = Counter()
         self._joining = 0
         self._http = web.Server(self._handle)
@@ -118,6 +120,7 @@ class Server:
     async def stop(self) -> None:
         """Listen no more and close every connection. Links are to be stopped first."""
         await self._doorway.close()
+        self._strangers.close()
         await self._http.shutdown(limits.SHUTDOWN_S)
 
     def _admitted(self, node: NodeId) -> bool:
@@ -135,7 +138,9 @@ class Server:
             if error.shown is not None and code in ("unknown_certificate", "key_not_admitted"):
                 code, why = self._roster().standing(error.shown.node)
                 detail = f"{error.shown} was refused: {why}"
-            self._refusals.tell(None, code, f"{address}: {detail}")
+            key = error.shown.node if error.shown is not None and code == "unknown_key" else None
+            detail = f"{address}: {detail}"
+            self._refusals.tell(None, code, detail, logged=key is not None and self._strangers.called(key, detail))
         elif isinstance(error, ConnectionAbortedError | TimeoutError):
             self._refusals.tell(
                 None, "handshake_timeout", f"{address}: no TLS handshake within {limits.HANDSHAKE_S:g} s"

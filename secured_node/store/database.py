@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -38,6 +39,7 @@ MIGRATIONS: Final = (
     ) STRICT;
     """,
     "CREATE TABLE waited (job BLOB PRIMARY KEY, seconds REAL NOT NULL CHECK (seconds >= 0)) STRICT;",
+    "CREATE TABLE local_reason (job BLOB PRIMARY KEY, data BLOB NOT NULL) STRICT;",
 )
 """Each is applied once, in order; the file's user_version says how many were."""
 
@@ -69,6 +71,20 @@ def open_database(path: Path) -> Database:
             "a damaged file is restored from your backup."
         ) from None
     return db
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """The file read beside a daemon that may be writing, without writing a byte. Raises `OSError`, `sqlite3.Error`.
+
+    SQLite's WAL lets one read beside it. Where no log lies beside the file, no daemon has it open, and it is read as
+    immutable, for otherwise reading would leave files behind that a daemon of another user could not open.
+    """
+    path.open("rb").close()  # that it is not there, or out of reach, is said in the system's words
+    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+    where = f"file:{quote(str(path))}?{how}"
+    with contextlib.closing(sqlite3.connect(where, uri=True, timeout=BUSY_TIMEOUT_MS / 1000)) as db:
+        yield db
 
 
 @contextlib.contextmanager

@@ -251,6 +251,8 @@ SETTINGS: Final = Table("setting", "name")
 INVITATIONS: Final = Table("invitation", "id")
 DATA_SETS: Final = Table("data_set", "name")
 RESULTS: Final = Table("result", "job")
+LOCAL_REASONS: Final = Table("local_reason", "job")
+"""Why a job failed here, in words for this site's own people: they may name files and columns. Never in a record."""
 
 
 class Row(msgspec.Struct, frozen=True):

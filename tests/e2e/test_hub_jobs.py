@@ -14,6 +14,7 @@ import pytest
 from demo.hubs import Hub, wait_until
 from tests.e2e.conftest import ROWS
 from tests.hub_kit import (
+    CLINIC,
     Table,
     assert_never_two,
     cli,
@@ -148,7 +149,7 @@ def test_a_refusal_ends_a_job_and_its_reason_is_shown_at_the_submitter(four: lis
     reason = "the ethics board has not met"
     assert cli(south.state, "job", "refuse", job, "--reason", reason).code == 0
     for shown in wait_ended(four, job):
-        assert shown["state"] == "cancelled" and reason in shown["reason"]
+        assert shown["state"] == "cancelled" and shown["reason"] == f"south refused: {reason}"
     assert decision(north.job(job), "south")["reason"] == reason
     assert reason in cli(north.state, "job", "show", job, as_json=False).out
     wait = cli(north.state, "job", "result", job, "--wait")
@@ -255,6 +256,41 @@ def test_columns_that_the_schema_lacks_end_a_job_in_words(four: list[Hub]) -> No
     shown = wait_ended(four, job)
     assert {one["state"] for one in shown} == {"failed"}
     assert any("do not fit the job" in one["reason"] for one in shown)
+    assert not any("height" in one["reason"] or "did:key" in one["reason"] for one in shown), "others are told no names"
+    here = [one["reason_here"] for one in shown if one["reason_here"]]
+    assert here and all("height" in reason for reason in here), "this site's own people read what was wrong"
+    text = cli(four[0].state, "job", "show", job, as_json=False).out
+    assert "reason here" not in text or "height" in text
+
+
+def test_a_data_set_replaced_after_joining_ends_the_job_and_only_its_own_site_reads_why(
+    four: list[Hub], tmp_path: Path
+) -> None:
+    north, *others = four
+    for number, hub in enumerate(four):
+        register(hub, tmp_path, patients(80 + number, 30), "swapped")
+    wait_offers(four, "swapped", 4)
+    job = submit(north, "summary", {"columns": ["age"]}, four, data="swapped", purpose="question five")
+    for hub in four:
+        decided(north, job, hub.name, "ask")
+    for hub in four[:3]:
+        assert cli(hub.state, "job", "approve", job).code == 0
+    table, schema = tmp_path / "north-swapped.csv", tmp_path / "two.toml"
+    schema.write_text(CLINIC.format(name="swapped", version=2))
+    swap = ("data", "add", "swapped", str(table), "--schema", str(schema), "--yes")
+    assert job[:8] in cli(north.state, *swap).error["why"]
+    assert cli(north.state, *swap, "--replace").code == 0
+    assert cli(others[-1].state, "job", "approve", job).code == 0
+    at_north, *elsewhere = wait_ended(four, job)
+    assert at_north["state"] == "failed" and "was replaced since this site joined" in at_north["reason_here"]
+    for shown in (at_north, *elsewhere):
+        assert "its data or settings do not fit" in shown["reason"] and "replaced" not in shown["reason"]
+    for shown in elsewhere:
+        assert shown["state"] == "failed" and shown["reason"].startswith("north: ") and not shown["reason_here"]
+    text = cli(north.state, "job", "show", job, as_json=False).out
+    assert "reason here" in text and "was replaced since" in " ".join(text.split())
+    records = [data for hub in four for (data,) in rows_of(hub, "SELECT data FROM record")]
+    assert records and not any(b"was replaced" in data for data in records)
 
 
 # -- groups --------------------------------------------------------------------------------------------------------

@@ -207,7 +207,7 @@ def test_a_guessed_secret_lets_nobody_in_and_burns_nothing(north: Hub, tmp_path:
 
 
 def test_invite_join_init_say_what_is_wrong_and_end_with_their_codes(north: Hub, tmp_path: Path) -> None:
-    assert cli(north.state, "invite", "--expires", "9999").code == 1
+    assert cli(north.state, "invite", "--expires", "9999").code == 2
     assert cli(tmp_path / "nowhere", "invite").code == 3
     again = cli(north.state, "init", "--federation", "other", "--name", "north")
     assert again.code == 6 and "has an identity" in again.error["why"]

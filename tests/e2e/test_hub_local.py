@@ -322,7 +322,7 @@ def test_every_command_prints_json_and_ends_with_a_documented_code(solo: Hub, tm
         ("approve", "nobody", "--yes"): 7,
         ("job", "submit", "nonsense", "--purpose", "x"): 2,
         ("job", "submit", "summary", "-p", "columns", "--purpose", "x"): 2,
-        ("job", "submit", "summary", "-p", "columns=a", "--purpose", "x", "--data", "none"): 1,
+        ("job", "submit", "summary", "-p", "columns=a", "--purpose", "x", "--data", "none"): 7,
         ("groups", "alone", "x", "--yes"): 4,
         ("job", "verify", str(tmp_path)): 8,
         ("no-such-command",): 2,
@@ -466,7 +466,9 @@ def test_what_keeps_a_daemon_from_starting_is_said_with_its_exit_code(tmp_path: 
         hub.config.write_text(good + "\n[netwrok]\n")
         assert (ran := run()).code == 5 and "netwrok" in ran.err
         hub.config.write_text(good.replace(str(hub.port), str(solo.port)))
-        assert (ran := run()).code == 1 and "in use" in " ".join(ran.err.split())
+        blocked = run()
+        said = " ".join(blocked.err.split())
+        assert blocked.code == 1 and "in use" in said and "network.listen" in said and str(solo.port) in said
         hub.config.write_text(good)
         key = hub.state / "key"
         key.chmod(0o644)

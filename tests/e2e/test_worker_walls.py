@@ -58,6 +58,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def logs() -> Iterator[list[dict[str, Any]]]:
+    structlog.reset_defaults()  # a command that another test ran in this process may have left its level behind
     with structlog.testing.capture_logs() as captured:
         yield captured
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import grp
 import os
 import socket
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 
@@ -67,6 +68,33 @@ def test_nothing_that_changes_anything_is_open_to_anyone() -> None:
 def test_an_admin_has_all_roles_and_others_their_own(has: frozenset[Role], may: set[Role]) -> None:
     user = LocalUser(1000, "somebody", has)
     assert {role for role in Role if user.may(role)} == may
+
+
+@pytest.mark.parametrize(("has", "words"), [({ADMIN}, ["one", "six"]), ({DATA, RESEARCH}, []), (set(), [])])
+async def test_words_to_compare_are_shown_to_who_may_approve_alone(has: set[Role], words: list[str]) -> None:
+    membership: Any = SimpleNamespace(members=list, waiting=lambda: [{"node": "did:key:z1", "words": ["one", "six"]}])
+    (route,) = (r for r in routes(None, membership, None, ()) if r.path == "/v1/members")  # type: ignore[arg-type]
+    request: Any = {"user": LocalUser(1000, "somebody", frozenset(has))}
+    assert await route.handler(request, {}) == {"members": [], "waiting": [{"node": "did:key:z1", "words": words}]}
+
+
+@pytest.mark.parametrize(("has", "told"), [({ADMIN}, True), ({DATA}, True), ({RESEARCH}, False), (set(), False)])
+async def test_the_local_reason_of_a_failure_is_for_who_has_to_do_with_data(has: set[Role], told: bool) -> None:
+    async def reason_here(_: object) -> str:
+        return "the column 'height' is missing"
+
+    service: Any = SimpleNamespace(find_job=str, show_job=lambda job: {"job": job}, reason_here=reason_here)
+    (route,) = (
+        r
+        for r in routes(service, None, None, ())
+        if (r.method, r.path) == ("GET", "/v1/jobs/{job}")  # type: ignore[arg-type]
+    )
+
+    class Request(dict[str, Any]):
+        match_info: ClassVar = {"job": "0123"}
+
+    answer = await route.handler(Request(user=LocalUser(1000, "somebody", frozenset(has))), {})  # type: ignore[arg-type]
+    assert ("height" in str(answer)) == told and answer["job"] == "0123"
 
 
 def seen(monkeypatch: pytest.MonkeyPatch, roles: Roles, uid: int, *groups: str) -> frozenset[Role]:

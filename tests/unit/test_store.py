@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import signal
 import sqlite3
@@ -23,7 +24,7 @@ from protocols.secagg.messages import Certificate, Vote
 from secured_node.store.audit import first_bad_entry
 from secured_node.store.blobs import DamagedBlob
 from secured_node.store.database import MIGRATIONS, DatabaseError
-from secured_node.store.store import DATA_SETS, RESULTS, SETTINGS, Kept, Row, Setting, Store
+from secured_node.store.store import DATA_SETS, LOCAL_REASONS, RESULTS, SETTINGS, Kept, Row, Setting, Store
 from tests.unit.membership_kit import Note
 
 ME = Identity(bytes(32))
@@ -188,6 +189,19 @@ async def test_a_file_of_a_newer_program_is_refused(store: Store, tmp_path: Path
     db.close()
     with pytest.raises(DatabaseError, match="newer"):
         Store(tmp_path)
+
+
+async def test_a_file_of_the_first_version_is_brought_up_to_date_and_keeps_what_it_holds(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "node.db")) as db:
+        db.executescript(MIGRATIONS[0])
+        db.executescript("PRAGMA user_version = 1; INSERT INTO setting VALUES ('name', x'6e');")
+    store = Store(tmp_path)
+    try:
+        await store.commit((Row(LOCAL_REASONS, b"job", b"no such column"),))
+        assert await store.row(LOCAL_REASONS, b"job") == b"no such column"
+        assert await store.rows(SETTINGS) == {"name": b"n"}
+    finally:
+        await store.close()
 
 
 @pytest.mark.parametrize("damage", ["no database at all" * 500, ""])

@@ -20,7 +20,7 @@ from secured_node.data import sources
 from secured_node.data.cells import PROBLEM_ROWS_MAX, Problem
 from secured_node.data.check import check, published_rows, read_table
 from secured_node.data.errors import DataError
-from secured_node.data.mapping import SiteMapping, parse_mapping
+from secured_node.data.mapping import SiteMapping, TextFormat, parse_mapping
 from secured_node.data.schema import parse_schema
 from secured_node.data.sources import find_source
 from secured_node.data.sources.csv import read_csv
@@ -353,3 +353,21 @@ def test_fuzz_decoders(tmp_path: Path, content: bytes) -> None:
                 assert np.all((known >= low) & (known <= high))
             else:
                 assert np.all(known < len(SCHEMA.columns[column].choices))
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "words", "written"),
+    [(";", "semicolons", 'delimiter = ";"'), ("\t", "tabulators", r'delimiter = "\t"'), ("|", "vertical bars", '"|"')],
+)
+def test_another_delimiter_is_recognised_and_the_error_says_how_to_declare_it(
+    tmp_path: Path, delimiter: str, words: str, written: str
+) -> None:
+    """Commas within the numbers, too: the rows then have more cells than the header."""
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(delimiter.join(row) for row in (("age", "ill"), ("61,5", "true"), ("62", "false"))))
+    with pytest.raises(DataError) as error:
+        read_csv(path, ("age", "ill"), TextFormat())
+    assert words in error.value.why and "commas" in error.value.why
+    assert written in error.value.todo and "--mapping" in error.value.todo
+    declared = read_csv(path, ("age", "ill"), TextFormat(delimiter=delimiter))  # type: ignore[arg-type]
+    assert declared.rows == 2

@@ -6,7 +6,7 @@ import codecs
 import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
@@ -22,6 +22,9 @@ LINE_BYTES_MAX = 16 << 20
 BAD_ROWS_MAX = 20
 """Rows with a wrong number of cells that are listed; reading stops there, since the delimiter is probably another."""
 
+_SHOWN: Final = {",": "commas", ";": "semicolons", "\t": "tabulators", "|": "vertical bars"}
+_WRITTEN: Final = {"\t": "\\t"}
+
 
 def read_csv(path: Path, names: Sequence[str], text: TextFormat) -> RawTable:
     """The named columns, every cell as text.
@@ -34,6 +37,8 @@ def read_csv(path: Path, names: Sequence[str], text: TextFormat) -> RawTable:
     _check_text(path, text.encoding)
     delimiter = text.delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
     header = text.header or _header(path, delimiter, text.encoding)
+    if not text.header:
+        _check_delimiter(path, delimiter, header, names, text.encoding)
     rows_above = 0 if text.header else 1
     bad_rows: list[int] = []
 
@@ -97,10 +102,30 @@ def _check_text(path: Path, encoding: str) -> None:
         raise DataError(str(path), f"it is not {encoding} text", "see encoding in the mapping's [text]") from None
 
 
+def _check_delimiter(path: Path, delimiter: str, header: Sequence[str], names: Sequence[str], encoding: str) -> None:
+    """Raise `DataError` if the first row has none of the names, and would have them with another delimiter."""
+    if set(names) & set(header):
+        return
+    for other in [one for one in _SHOWN if one != delimiter]:
+        if set(names) & set(_cells(path, other, encoding)):
+            why = f"its cells stand between {_SHOWN[other]}, not {_SHOWN[delimiter]}"
+            todo = (
+                f'put delimiter = "{_WRITTEN.get(other, other)}" under [text] into a mapping, and name it by --mapping'
+            )
+            raise DataError(
+                str(path), why, todo + ('; decimal = "," too if numbers are written so' if other == ";" else "")
+            )
+
+
+def _cells(path: Path, delimiter: str, encoding: str) -> tuple[str, ...]:
+    """The cells of the first row."""
+    with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="") as file:
+        return tuple(name.strip() for name in next(csv.reader(file, delimiter=delimiter), []))
+
+
 def _header(path: Path, delimiter: str, encoding: str) -> tuple[str, ...]:
     try:
-        with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="") as file:
-            names = tuple(name.strip() for name in next(csv.reader(file, delimiter=delimiter), []))
+        names = _cells(path, delimiter, encoding)
     except (OSError, UnicodeError, csv.Error):
         raise DataError(str(path), "its first row cannot be read", "see the mapping's [text]") from None
     if not names or not all(names) or len(set(names)) != len(names):

@@ -59,7 +59,9 @@ class Walls:
             if not path.is_absolute():
                 raise WallsError(f"{path} is relative", "a relative path changes its meaning", "Name it from /.")
             if not path.exists():
-                raise WallsError(f"{path} does not exist", "only what exists can be granted", "Check the path.")
+                raise WallsError(
+                    f"{path} does not exist", "the worker can only be let to what is there", "check the path"
+                )
         for folder in self.write:
             if not folder.is_dir():
                 raise WallsError(f"{folder} is not a folder", "scratch is a folder", "Name a folder.")
