@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 from protocols.errors import PeerError
+from protocols.identity import NodeId
 from protocols.secagg.cohort import Cohort
 from protocols.secagg.effects import Evidence
 from protocols.secagg.messages import Certificate, Vote
@@ -61,6 +62,10 @@ class Ballot:
         elif self.certificate.history != certificate.history:
             evidence += contradiction(self.certificate, certificate)
         return evidence
+
+    def against(self, history: bytes) -> list[NodeId]:
+        """Who voted for another history."""
+        return [vote.author for vote in self.votes.values() if vote.history != history]
 
     @property
     def hopeless(self) -> bool:

@@ -13,7 +13,8 @@ Rules.
 - Silence is met by asking (`Inquiry`), then by another attempt, then by a pause that names who is missing; a paused
   round goes on asking them.
 - Evidence of one kind against one author is told once. Where members see different things, they are asked for what
-  they were shown: two signed messages of one author then stand side by side.
+  they were shown: two signed messages of one author then stand side by side. A round whose votes no history can win
+  any more ends when that has convicted somebody, or after a while: else a liar could end jobs without a trace.
 
 States: gathering (no vector yet) -> attempting <-> paused -> voted -> done | failed. Votes and certificates may arrive
 in any of them.
@@ -45,7 +46,9 @@ from protocols.secagg.attempt import Attempt, Token, Total, Vector, vector_words
 from protocols.secagg.ballot import Ballot
 from protocols.secagg.cohort import Cohort
 from protocols.secagg.deadlines import Deadlines
+from protocols.secagg.dispute import Dispute
 from protocols.secagg.effects import (
+    CONVICTS,
     Certified,
     Entered,
     Evidence,
@@ -115,6 +118,7 @@ class Round:
         self._intake = Intake(cohort)
         self._named: set[tuple[NodeId, str]] = set()
         self._garbage = 0
+        self._dispute = Dispute()
         self._times = Deadlines()
         self._rations = Rations()
         if signed is not None:
@@ -134,7 +138,7 @@ class Round:
             return None
         if self.missing:
             return self._times.ask_at
-        times = [self._times.ask_at, self._times.pauses_at]
+        times = [self._times.ask_at, self._times.pauses_at, self._dispute.ends_at]
         return min([*times, self._times.stalls_at] if self._can_stall else times)
 
     def waiting_for(self) -> tuple[NodeId, ...]:
@@ -212,7 +216,8 @@ class Round:
             pass
         except PeerError as error:
             effects.append(Refused(sender, error.code, error.detail))
-        return self._sift(effects + self._follow(now), now)
+        effects = self._sift(effects, now)
+        return effects + self._sift(self._follow(now), now)
 
     def _serve(self, event: Event, now: float) -> list[Effect]:
         """The round is done here: whoever still speaks of it gets the certificate, and the sum if it asks."""
@@ -389,6 +394,9 @@ class Round:
         numbers = [a.number for a in self._attempts()] if self._signed is None else [self._attempt.number]
         for number in numbers:
             effects += self._ask_about(number)
+        if self._ballot.hopeless and self._signed is not None:
+            ask = self._ask_what_was_shown(self._signed.vote.attempt)
+            effects += [Send(node, ask) for node in self._ballot.against(self._signed.vote.history)]
         return effects + (self._ask_the_missing() if self.missing else [])
 
     def _ask_about(self, number: int) -> list[Effect]:
@@ -486,7 +494,7 @@ class Round:
         for attempt in self._attempts():
             if attempt.total is not None and self._signed is None and not self.over:
                 effects += self._settle(attempt, attempt.total, now)
-        effects += self._conclude()
+        effects += self._conclude(now)
         self._note_progress(now)
         return effects
 
@@ -542,15 +550,18 @@ class Round:
             return self._fail(f"{reason}, {self._garbage} times")
         return self._retry(reason, now)
 
-    def _conclude(self) -> list[Effect]:
+    def _conclude(self, now: float) -> list[Effect]:
         if self.over:
             return []
         certificate = self._ballot.certificate
         if certificate is not None and self._signed is not None and self._has(certificate):
             return self._finish(Certified(certificate, self._signed.total))
-        if self._ballot.hopeless:
-            return self._fail("members signed different sums: somebody put in other numbers in another attempt")
-        return []
+        if not self._ballot.hopeless:
+            return []
+        if self._dispute.begin(now):
+            self._times.ask_soon(now)
+        reason = self._dispute.verdict({author for author, kind in self._named if kind in CONVICTS}, now)
+        return self._fail(reason) if reason else []
 
     def _finish(self, fact: Certified) -> list[Effect]:
         resumed: list[Effect] = [Resumed(self.place.number)] if self.missing else []

@@ -30,7 +30,7 @@ class Mutator(Behaviour):
 
     def say(self, send: Send, now: float) -> Iterable[Send]:
         """The message, changed if it is its turn."""
-        rate = self.once("rate", lambda: self.chance.choice((0.02, 0.2, 0.6)))
+        rate = self.once("rate", lambda: self.chance.choice((0.1, 0.3, 0.6)))
         if not self.fuzzes(send.message) or self.chance.random() > rate:
             return (send,)
         message = self._decodable(self._changed(send.message))

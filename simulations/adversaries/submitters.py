@@ -157,7 +157,7 @@ class CancelInTheMiddle(Teller):
         """A cancel for each job that runs."""
         sends: list[Send] = []
         for job in self.hub.node.jobs.values():
-            after = self.once((job.job, "rounds"), lambda: self.chance.randint(0, 2))
+            after = self.once((job.job, "rounds"), lambda: self.chance.randint(0, 1))
             if job.state is State.RUNNING and job.rounds_done >= after and (job.job, "cancelled") not in self._chosen:
                 self._chosen[job.job, "cancelled"] = True
                 self.did("cancel of its own" if job.author == self.me else "cancel of another's")
@@ -189,7 +189,7 @@ class FalseOutcome(Teller):
         """An outcome for each job that runs."""
         sends: list[Send] = []
         for job in self.hub.node.jobs.values():
-            after = self.once((job.job, "rounds"), lambda: self.chance.randint(0, 2))
+            after = self.once((job.job, "rounds"), lambda: self.chance.randint(0, 1))
             if job.state is State.RUNNING and job.rounds_done >= after and (job.job, "said") not in self._chosen:
                 self._chosen[job.job, "said"] = True
                 self.did("false outcome")
