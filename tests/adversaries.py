@@ -16,6 +16,7 @@ from protocols.records.events import Forked
 from protocols.secagg.effects import Certified, Evidence
 from simulations.adversaries.adversary import Adversary, Behaviour, MakeBehaviour
 from simulations.adversaries.catalogue import ADVERSARIES, AtMost
+from simulations.checkers.watch import Watch
 from simulations.network import Network
 from tests.hubs import Federation
 
@@ -48,6 +49,7 @@ class Trial:
             self.federation.corrupt[place] = make
         self.honest = [i for i in range(n) if i not in self.liars]
         self.submitter = self.liars[0] if submits else self.chance.choice(self.honest)
+        self.watch = Watch(self.federation)
         self.federation.boot()
 
     def play(self, seconds: float = PATIENCE_S, **changes: object) -> bytes:
@@ -107,14 +109,14 @@ class Trial:
 
     # -- what must hold -------------------------------------------------------------------------------------------
 
-    def assert_safe(self, job: bytes, own_input: bool = False) -> None:
+    def assert_safe(self, job: bytes) -> None:
         """Sums are exact, histories do not fork, nobody honest is convicted."""
         for number, totals in self.sums(job).items():
             for total in totals:
                 np.testing.assert_array_equal(total, totals[0])
             body = next(j.body for j in (self.federation.job(i, job) for i in self.honest) if j.body is not None)
             members = [self.federation.nodes.index(node) for node in body.members]
-            if not own_input:
+            if all(self.federation.honest_input(node) for node in body.members):
                 np.testing.assert_array_equal(totals[0], self.federation.expected(number, members))
         for number in self.sums(job):
             histories = {f.certificate.history for f in self._certified(job) if f.certificate.round == number}
@@ -146,7 +148,7 @@ def trial_of(name: str, seed: int, length: int | None = None, rounds: int = 2) -
 def assert_as_promised(name: str, trial: Trial, job: bytes) -> None:
     """What the catalogue says of this adversary is true of this trial."""
     entry = ADVERSARIES[name]
-    trial.assert_safe(job, entry.own_input)
+    trial.assert_safe(job)
     trial.assert_said(job)
     if entry.at_most is AtMost.HARMLESS:
         assert trial.states(job) == [State.DONE] * len(trial.honest)

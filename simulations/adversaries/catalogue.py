@@ -53,8 +53,7 @@ class Entry:
 
     does: in a sentence. cast: makes them. at_most: see there. convicted: by which evidence each of them ends up named,
     if it did its evil in a job that ran. colluders: how many it takes. long: whether it does evil only in long sums.
-    submits: whether it does evil only at the hub that submits the job. own_input: whether it may put in other numbers
-    than its worker's: then sums are exact but for those, the same at all.
+    submits: whether it does evil only at the hub that submits the job.
     """
 
     does: str
@@ -64,7 +63,6 @@ class Entry:
     colluders: int = 1
     long: bool = False
     submits: bool = False
-    own_input: bool = False
 
 
 def _each(make: MakeBehaviour) -> Cast:
@@ -110,7 +108,7 @@ ADVERSARIES: Final[dict[str, Entry]] = {
         "signs over another history than the others'", _each(inconsistency.ModelInconsistency), _STALLS
     ),
     "context_inconsistency": Entry(
-        "roots over a context that nobody else has, before some", _each(inconsistency.ContextInconsistency), _STALLS
+        "roots over a context that nobody else has, before some", _each(inconsistency.ContextInconsistency)
     ),
     "shape_inconsistency": Entry(
         "says that its vector has another length or bound", _each(inconsistency.ShapeInconsistency), _STALLS
@@ -119,7 +117,6 @@ ADVERSARIES: Final[dict[str, Entry]] = {
         "puts one vector in before some members and another before the rest",
         _each(inconsistency.VectorEquivocation),
         _STALLS,
-        own_input=True,
     ),
     # rushing
     "rushing_member": Entry(
@@ -229,7 +226,6 @@ ADVERSARIES: Final[dict[str, Entry]] = {
         _plotting(colluders.SplitVote),
         _STALLS,
         colluders=2,
-        own_input=True,
     ),
     "vote_for_both": Entry("vote for the true history and for another", _plotting(colluders.VoteForBoth), colluders=2),
     "submitter_and_holders": Entry(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -96,6 +96,8 @@ class TwoWorlds(Colluder):
 class SplitVote(Colluder):
     """Put in one vector before one half of the honest members and another before the other, and vote for both sums: a
     quorum for each would be two certificates of one round."""
+
+    honest_input: ClassVar[bool] = False
 
     def say(self, send: Send, now: float) -> Iterable[Send]:
         """Roots, segments and votes, as the receiver's half is shown them."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from simulations.adversaries.adversary import Behaviour
 
 class _Garbage(Behaviour):
     """Roots and sends other words than those that its hub masked."""
+
+    honest_input: ClassVar[bool] = False
 
     def hear(self, event: Event, now: float) -> Iterable[Event]:
         """The masked vector comes back from the computation as something else."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from typing import ClassVar
 
 import numpy as np
 
@@ -70,6 +71,8 @@ class ShapeInconsistency(Behaviour):
 
 class VectorEquivocation(Behaviour):
     """Roots and sends one vector to some members and another to the rest, both with masks that cancel."""
+
+    honest_input: ClassVar[bool] = False
 
     def say(self, send: Send, now: float) -> Iterable[Send]:
         """Its roots and segments, as the receiver's side is shown them."""
