@@ -23,6 +23,7 @@ in any of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from protocols.core import (
@@ -142,7 +143,8 @@ class Round:
         return min([*times, self._times.stalls_at] if self._can_stall else times)
 
     def waiting_for(self) -> tuple[NodeId, ...]:
-        """Whose messages are missing now: what `job show` says (G5). Empty while this node makes its own vector."""
+        """Whose messages are missing now, and who was convicted of telling members different things: what `job show`
+        says (G5). Empty while this node makes its own vector."""
         certificate = self._ballot.certificate
         if certificate is not None:
             members = {i for i, vote in self._ballot.votes.items() if vote.history == certificate.history}
@@ -152,7 +154,8 @@ class Round:
             members = self._attempt.wanted().members()
         else:
             members = {i for attempt in self._watches.attempts() for i in attempt.wanted().members()}
-        return tuple(self.cohort.members[i] for i in sorted(members - {self.me}))
+        missing = {self.cohort.members[i] for i in members - {self.me}}
+        return tuple(sorted(missing | (self._liars if missing else set())))
 
     def expects(self, message: Message, size: int) -> bool:
         """Whether a bulk payload of this size would be of use: asked before a byte of it is received."""
@@ -363,6 +366,11 @@ class Round:
         allowed = self._rations.allows(peer, (message, payload is None), now, pause)
         return [Send(peer, message, payload)] if allowed else []
 
+    @property
+    def _liars(self) -> set[NodeId]:
+        """Whom evidence of this round convicts."""
+        return {author for author, kind in self._named if kind in CONVICTS}
+
     # -- time ----------------------------------------------------------------------------------------------------
 
     @property
@@ -534,7 +542,7 @@ class Round:
             vote,
             tuple(seen.offers[i] for i in range(self.cohort.size)),
             tuple(seen.roots[i] for i in range(self.cohort.size)),
-            tuple(m for (_, s), m in sorted(seen.sums.items(), key=_by_pair) if s not in seen.disputed),
+            tuple(m for (_, s), m in sorted(seen.sums.items(), key=itemgetter(0)) if s not in seen.disputed),
             seen.evidence_inputs(),
             total.words,
         )
@@ -560,7 +568,7 @@ class Round:
             return []
         if self._dispute.begin(now):
             self._times.ask_soon(now)
-        reason = self._dispute.verdict({author for author, kind in self._named if kind in CONVICTS}, now)
+        reason = self._dispute.verdict(self._liars, now)
         return self._fail(reason) if reason else []
 
     def _finish(self, fact: Certified) -> list[Effect]:
@@ -589,7 +597,3 @@ class Round:
         seen.restore(signed.offers, signed.roots, signed.sums, signed.inputs, signed.total)
         self._signed, self._evidence = signed, seen
         self._ballot.add(signed.vote)
-
-
-def _by_pair(item: tuple[tuple[int, int], Sum]) -> tuple[int, int]:
-    return item[0]
