@@ -52,11 +52,13 @@ class Trial:
         self.watch = Watch(self.federation)
         self.federation.boot()
 
-    def play(self, seconds: float = PATIENCE_S, **changes: object) -> bytes:
-        """One job of all, until it has ended at all honest hubs or time is up."""
+    def play(self, seconds: float = PATIENCE_S, *, listed: bool = True, **changes: object) -> bytes:
+        """One job of all (listed, or open to all), until it has ended at all honest hubs or time is up."""
         c = max(1, len(self.liars))
         changes = {"colluders": c, "holders": c + 1, "rounds_max": 50, **changes}
-        job = self.federation.submit(self.submitter, range(self.n), **changes)
+        if not listed:
+            changes = {"min_nodes": 3, "max_nodes": self.n, **changes}
+        job = self.federation.submit(self.submitter, range(self.n) if listed else None, **changes)
         self.federation.run_until_over(job, self.honest, seconds)
         return job
 
@@ -91,8 +93,11 @@ class Trial:
                 result.setdefault(self.federation.nodes.index(evidence.author), set()).add(evidence.kind)
         return result
 
+    def refused(self) -> list[Refused]:
+        return [effect for _, effect in self.told(Refused) if isinstance(effect, Refused)]
+
     def refusals(self) -> set[str]:
-        return {e.code for _, e in self.told(Refused)}  # type: ignore[attr-defined]
+        return {effect.code for effect in self.refused()}
 
     def forked(self) -> set[int]:
         return {self.federation.nodes.index(e.fork.first.author) for _, e in self.told(Forked)}  # type: ignore[attr-defined]

@@ -32,11 +32,13 @@ class Dispute:
             self._ends_at = now + DISPUTE_S
         return fresh
 
-    def verdict(self, liars: Collection[str], now: float) -> str:
-        """Why the round fails, once that is known or time is up; empty before. liars: whom evidence convicts."""
-        if liars:
-            names = ", ".join(sorted(liars))
-            return f"members signed different sums: {names} signed two things where one is allowed"
-        if now >= self.ends_at:
+    def verdict(self, liars: Collection[str], now: float, *, hopes: bool) -> str:
+        """Why the round fails, once that is known or time is up; empty before.
+
+        liars: whom evidence convicts. hopes: whether others may have a certificate, which those who are asked show.
+        """
+        if now < self.ends_at and (hopes or not liars):
+            return ""
+        if not liars:
             return "members signed different sums: somebody put in other numbers in another attempt"
-        return ""
+        return f"members signed different sums: {', '.join(sorted(liars))} signed two things where one is allowed"

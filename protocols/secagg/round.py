@@ -23,7 +23,6 @@ in any of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
 from typing import Any, Final
 
 from protocols.core import (
@@ -542,7 +541,7 @@ class Round:
             vote,
             tuple(seen.offers[i] for i in range(self.cohort.size)),
             tuple(seen.roots[i] for i in range(self.cohort.size)),
-            tuple(m for (_, s), m in sorted(seen.sums.items(), key=itemgetter(0)) if s not in seen.disputed),
+            tuple(m for (_, s), m in sorted(seen.sums.items(), key=lambda item: item[0]) if s not in seen.disputed),
             seen.evidence_inputs(),
             total.words,
         )
@@ -568,7 +567,7 @@ class Round:
             return []
         if self._dispute.begin(now):
             self._times.ask_soon(now)
-        reason = self._dispute.verdict(self._liars, now)
+        reason = self._dispute.verdict(self._liars, now, hopes=self._ballot.open_elsewhere)
         return self._fail(reason) if reason else []
 
     def _finish(self, fact: Certified) -> list[Effect]:

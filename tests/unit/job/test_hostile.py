@@ -306,7 +306,7 @@ def test_a_member_that_is_revoked_during_the_collection_is_in_no_cohort(listed: 
     federation = Federation(5)
     federation.policies[4] = lambda _: Decide(Answer.ASK)
     federation.boot()
-    job = federation.submit(0, range(5)) if listed else federation.submit(0, max_nodes=4)
+    job = federation.submit(0, range(5)) if listed else federation.submit(0, max_nodes=5)
     federation.world.run(seconds=5)
     assert federation.nodes[3] in federation.job(0, job).decisions
     federation.revoke(3)
@@ -319,7 +319,7 @@ def test_a_member_that_is_revoked_during_the_collection_is_in_no_cohort(listed: 
 
 
 def test_a_revocation_ends_the_job_of_a_hub_that_died_on_it() -> None:
-    """J7, J9. The revocation was durable, its consequences were not."""
+    """J7. The revocation was durable, its consequences were not."""
     federation = Federation(4, rounds=500)
     federation.boot()
     job = federation.submit(0, members=FOUR, rounds_max=1000)
