@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from protocols.core import Effect, Event, Received, Send
 from protocols.secagg.messages import Offer
 from protocols.secagg.round import ATTEMPT_JUMP_MAX, Round
 from protocols.secagg.signing import UNSIGNED, context0
 from simulations.adversaries.adversary import Behaviour
+
+JUMPS_MAX: Final = 200
+"""Jumps of one life: the others follow eight at once and one in two seconds after that."""
 
 
 class AttemptJump(Behaviour):
@@ -41,7 +45,7 @@ class JumpFlood(Behaviour):
     def act(self, event: Event, now: float) -> Iterable[Effect]:
         """On to another attempt, at most so often as it drew."""
         every_s = self.once("every", lambda: self.chance.choice((0.05, 0.5, 2.5)))
-        if now < self._jumped_at + every_s:
+        if now < self._jumped_at + every_s or self.deeds.total() >= JUMPS_MAX:
             return ()
         effects: list[Effect] = []
         for here in self.rounds():
