@@ -147,6 +147,7 @@ ADVERSARIES: Final[dict[str, Entry]] = {
     "false_sums": Entry("sends true certificates with false sums", _each(voting.FalseSums)),
     # jumping
     "attempt_jump": Entry("offers itself in attempts above the limit", _each(jumping.AttemptJump)),
+    "jump_split": Entry("pulls one member up alone, in great leaps", _each(jumping.JumpSplit), _STALLS),
     "jump_flood": Entry("enters higher attempts all the time", _each(jumping.JumpFlood), _STALLS),
     # replaying
     "replay_old": Entry("sends old messages of anybody to anybody", _each(replaying.ReplayOld)),

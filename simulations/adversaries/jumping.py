@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from protocols.core import Effect, Event, Received, Send
-from protocols.secagg.messages import Offer
-from protocols.secagg.round import ATTEMPT_JUMP_MAX, Round
+from protocols.identity import NodeId
+from protocols.secagg.messages import Ask, Offer, Root
+from protocols.secagg.round import ATTEMPT_JUMP_MAX, JUMPS_BURST, Round
 from protocols.secagg.signing import UNSIGNED, context0
 from simulations.adversaries.adversary import Behaviour
 
@@ -26,14 +27,45 @@ class AttemptJump(Behaviour):
             return ()
         self.did("far offer")
         above = self.chance.choice((1, 2, 1 << 20, 1 << 60))
-        offer = self._offer(here, message.attempt + ATTEMPT_JUMP_MAX + above)
+        offer = _offer(self, here, message.attempt + ATTEMPT_JUMP_MAX + above)
         return [Send(node, offer) for node in self.others(message.job)]
 
-    def _offer(self, here: Round, attempt: int) -> Offer:
-        place = (here.cohort.job, here.place.number, attempt)
-        return self.resigned(
-            Offer(*place, self.me, context0(here.cohort, here.place, attempt), self.draw(32), UNSIGNED)
-        )
+
+class JumpSplit(Behaviour):
+    """Pulls one member up in great leaps, one after the other, and shows the others nothing of it.
+
+    from_s: when it begins, in its hub's seconds. victim: whom it pulls up; drawn unless it is set.
+    """
+
+    def __init__(self, from_s: float = 0.0, victim: NodeId | None = None) -> None:
+        self._leaps_at, self.victim = from_s, victim
+
+    def say(self, send: Send, now: float) -> Iterable[Send]:
+        """Nobody hears of its hub in the attempts of its leaps, as two offers would convict it; nor its root before."""
+        message = send.message
+        high = isinstance(message, Offer | Ask) and message.attempt > 1 and message.attempt % ATTEMPT_JUMP_MAX == 1
+        return () if high or (isinstance(message, Root) and self._leaping) else (send,)
+
+    @property
+    def _leaping(self) -> bool:
+        return self.deeds["leap"] < JUMPS_BURST
+
+    def act(self, event: Event, now: float) -> Iterable[Effect]:
+        """As many leaps as a member follows at once."""
+        here = next(iter(self.rounds()), None)
+        if here is None or not self._leaping or now < self._leaps_at:
+            return ()
+        self._leaps_at = now + 0.5
+        self.did("leap")
+        self.victim = self.victim or self.chance.choice(self.others(here.cohort.job))
+        return [Send(self.victim, _offer(self, here, 1 + self.deeds["leap"] * ATTEMPT_JUMP_MAX))]
+
+
+def _offer(adversary: Behaviour, here: Round, attempt: int) -> Offer:
+    """An offer of the adversary for any attempt of a round, as the others would sign it."""
+    fixed = context0(here.cohort, here.place, attempt)
+    place = (here.cohort.job, here.place.number, attempt)
+    return adversary.resigned(Offer(*place, adversary.me, fixed, adversary.other_key(), UNSIGNED))
 
 
 class JumpFlood(Behaviour):

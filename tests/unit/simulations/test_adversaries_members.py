@@ -192,6 +192,28 @@ def test_attempt_jump_above_the_limit_is_refused_and_costs_no_attempt() -> None:
     assert attempts == {1}
 
 
+@pytest.mark.xfail(strict=True, reason="what lies more than 1000 attempts above is ignored, also from honest members")
+def test_members_that_a_jump_split_led_apart_during_a_partition_meet_again() -> None:
+    """One member is pulled up 3000 attempts while it is cut off: afterwards the others ignore it for ever.
+
+    Nobody is convicted, since the offers are the adversary's own, and the one that was pulled up names honest members
+    only.
+    """
+    behaviour = jumping.JumpSplit(5.0)
+    trial = Trial([lambda: behaviour], 3, n=4, rounds=1)
+    federation, cut = trial.federation, trial.honest[-1]
+    behaviour.victim = federation.nodes[cut]
+    job = federation.submit(trial.honest[0], range(4), rounds_max=5)
+    federation.world.run(seconds=4)
+    federation.world.network.partition([federation.nodes[cut]], [federation.nodes[i] for i in trial.honest if i != cut])
+    federation.world.run(seconds=30)
+    federation.world.heal()
+    assert behaviour.deeds["leap"] == 8
+    federation.run_until_over(job, trial.honest, 3600.0)
+    assert not trial.convicted()
+    assert all_done(trial, job)
+
+
 def test_a_jump_flood_costs_attempts_and_no_exactness() -> None:
     for seed in range(6):
         trial, job = played(jumping.JumpFlood, seed)
