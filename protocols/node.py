@@ -254,6 +254,8 @@ class Node:
         for kind in ABOUT_JOBS:
             for known in self.store.find(kind, subject=job.hex()):
                 effects += self._tell(job, _noted(known), now)
+        for revoked in self.roster.revocations():
+            effects += self._tell(job, Revoked(revoked.node), now)
         return effects
 
     def _stand_alone(self, data: str, now: float) -> list[Effect]:

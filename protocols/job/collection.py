@@ -21,6 +21,7 @@ class Collection:
         self.by_digest: dict[bytes, tuple[NodeId, Decision]] = {}
         self.cohorts: dict[bytes, CohortBody] = {}
         self.outcomes: dict[NodeId, Outcome] = {}
+        self._revoked: set[NodeId] = set()
         self.cohort_at = now
 
     def decided(self, author: NodeId, body: Decision, digest: bytes) -> None:
@@ -37,6 +38,11 @@ class Collection:
         if len(self.cohorts) < HEADS_MAX:
             self.cohorts.setdefault(digest, body)
 
+    def revoked(self, node: NodeId) -> None:
+        """Somebody is no member of the federation any more: what it decided counts for nothing."""
+        self._revoked.add(node)
+        self.decisions.pop(node, None)
+
     def has_joined(self, node: NodeId) -> bool:
         """Whether the hub's latest decision is to join."""
         return node in self.decisions and self.decisions[node].decision.answer is Answer.JOIN
@@ -52,7 +58,10 @@ class Collection:
         return tuple(member for member, digest in named if digest not in self.by_digest)
 
     def failure(self, rounds_done: int, working_on: int) -> str:
-        """Whether a member of the cohort failed, or is done with the task although this hub works on a next round."""
+        """Whether a member of the cohort was revoked, failed, or is done although this hub works on a next round."""
+        for node in sorted(self._revoked):
+            if self.named(node):
+                return f"{node} was revoked"
         for author, outcome in self.outcomes.items():
             if not self.named(author):
                 continue

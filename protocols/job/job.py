@@ -561,8 +561,11 @@ class Job:
     # -- ending --------------------------------------------------------------------------------------------------
 
     def _revoked(self, node: NodeId) -> list[Effect]:
-        member = self.body is not None and node in self.body.members
-        return self._fail(f"{node} was revoked") if member and self.state not in ENDED else []
+        """No job goes on with it: not one that runs, not one that waits for it, and none that names it later."""
+        self._records.revoked(node)
+        if self.state in ENDED:
+            return []
+        return self._fail(f"{node} was revoked") if self._records.named(node) or node in self.spec.members else []
 
     def _fail(self, reason: str) -> list[Effect]:
         """End it here and, where others wait for this hub, tell them."""

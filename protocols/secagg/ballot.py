@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 from protocols.errors import PeerError
+from protocols.identity import NodeId
 from protocols.secagg.cohort import Cohort
 from protocols.secagg.effects import Evidence
 from protocols.secagg.messages import Certificate, Vote
@@ -53,7 +54,8 @@ class Ballot:
         verify_votes(self.cohort, certificate.votes, self.place.number, certificate.history)
         evidence = []
         for vote in certificate.votes:
-            known = self.votes.setdefault(self.cohort.members.index(vote.author), vote)
+            author = self.cohort.members.index(vote.author)
+            known = self.votes.setdefault(author, vote)
             if known.history != vote.history:
                 evidence.append(Evidence(vote.author, "two_votes", (known, vote)))
         if self.certificate is None:
@@ -62,9 +64,21 @@ class Ballot:
             evidence += contradiction(self.certificate, certificate)
         return evidence
 
+    def against(self, history: bytes) -> list[NodeId]:
+        """Who voted for another history."""
+        return [vote.author for vote in self.votes.values() if vote.history != history]
+
     @property
     def hopeless(self) -> bool:
-        """Whether no history can reach t votes any more."""
-        counts = Counter(v.history for v in self.votes.values())
-        best = max(counts.values(), default=0)
-        return self.certificate is None and best + self.cohort.size - len(self.votes) < self.cohort.quorum
+        """Whether no history can reach t votes any more, of those that came here first."""
+        return self.certificate is None and not self._within_reach(0)
+
+    @property
+    def open_elsewhere(self) -> bool:
+        """Whether others may hold a certificate all the same: up to c members may have voted otherwise there."""
+        return self._within_reach(self.cohort.colluders)
+
+    def _within_reach(self, liars: int) -> bool:
+        """Whether some history can have t votes, if so many votes for others count for it, too."""
+        best = max(Counter(vote.history for vote in self.votes.values()).values(), default=0)
+        return min(best + liars, len(self.votes)) + self.cohort.size - len(self.votes) >= self.cohort.quorum

@@ -13,7 +13,8 @@ Rules.
 - Silence is met by asking (`Inquiry`), then by another attempt, then by a pause that names who is missing; a paused
   round goes on asking them.
 - Evidence of one kind against one author is told once. Where members see different things, they are asked for what
-  they were shown: two signed messages of one author then stand side by side.
+  they were shown: two signed messages of one author then stand side by side. A round whose votes no history can win
+  any more ends when that has convicted somebody, or after a while: else a liar could end jobs without a trace.
 
 States: gathering (no vector yet) -> attempting <-> paused -> voted -> done | failed. Votes and certificates may arrive
 in any of them.
@@ -45,7 +46,9 @@ from protocols.secagg.attempt import Attempt, Token, Total, Vector, vector_words
 from protocols.secagg.ballot import Ballot
 from protocols.secagg.cohort import Cohort
 from protocols.secagg.deadlines import Deadlines
+from protocols.secagg.dispute import Dispute
 from protocols.secagg.effects import (
+    CONVICTS,
     Certified,
     Entered,
     Evidence,
@@ -115,6 +118,7 @@ class Round:
         self._intake = Intake(cohort)
         self._named: set[tuple[NodeId, str]] = set()
         self._garbage = 0
+        self._dispute = Dispute()
         self._times = Deadlines()
         self._rations = Rations()
         if signed is not None:
@@ -134,11 +138,12 @@ class Round:
             return None
         if self.missing:
             return self._times.ask_at
-        times = [self._times.ask_at, self._times.pauses_at]
+        times = [self._times.ask_at, self._times.pauses_at, self._dispute.ends_at]
         return min([*times, self._times.stalls_at] if self._can_stall else times)
 
     def waiting_for(self) -> tuple[NodeId, ...]:
-        """Whose messages are missing now: what `job show` says (G5). Empty while this node makes its own vector."""
+        """Whose messages are missing now, and who was convicted of telling members different things: what `job show`
+        says (G5). Empty while this node makes its own vector."""
         certificate = self._ballot.certificate
         if certificate is not None:
             members = {i for i, vote in self._ballot.votes.items() if vote.history == certificate.history}
@@ -148,7 +153,8 @@ class Round:
             members = self._attempt.wanted().members()
         else:
             members = {i for attempt in self._watches.attempts() for i in attempt.wanted().members()}
-        return tuple(self.cohort.members[i] for i in sorted(members - {self.me}))
+        missing = {self.cohort.members[i] for i in members - {self.me}}
+        return tuple(sorted(missing | (self._liars if missing else set())))
 
     def expects(self, message: Message, size: int) -> bool:
         """Whether a bulk payload of this size would be of use: asked before a byte of it is received."""
@@ -212,7 +218,8 @@ class Round:
             pass
         except PeerError as error:
             effects.append(Refused(sender, error.code, error.detail))
-        return self._sift(effects + self._follow(now), now)
+        effects = self._sift(effects, now)
+        return effects + self._sift(self._follow(now), now)
 
     def _serve(self, event: Event, now: float) -> list[Effect]:
         """The round is done here: whoever still speaks of it gets the certificate, and the sum if it asks."""
@@ -358,6 +365,11 @@ class Round:
         allowed = self._rations.allows(peer, (message, payload is None), now, pause)
         return [Send(peer, message, payload)] if allowed else []
 
+    @property
+    def _liars(self) -> set[NodeId]:
+        """Whom evidence of this round convicts."""
+        return {author for author, kind in self._named if kind in CONVICTS}
+
     # -- time ----------------------------------------------------------------------------------------------------
 
     @property
@@ -389,6 +401,9 @@ class Round:
         numbers = [a.number for a in self._attempts()] if self._signed is None else [self._attempt.number]
         for number in numbers:
             effects += self._ask_about(number)
+        if self._ballot.hopeless and self._signed is not None:
+            ask = self._ask_what_was_shown(self._signed.vote.attempt)
+            effects += [Send(node, ask) for node in self._ballot.against(self._signed.vote.history)]
         return effects + (self._ask_the_missing() if self.missing else [])
 
     def _ask_about(self, number: int) -> list[Effect]:
@@ -486,7 +501,7 @@ class Round:
         for attempt in self._attempts():
             if attempt.total is not None and self._signed is None and not self.over:
                 effects += self._settle(attempt, attempt.total, now)
-        effects += self._conclude()
+        effects += self._conclude(now)
         self._note_progress(now)
         return effects
 
@@ -526,7 +541,7 @@ class Round:
             vote,
             tuple(seen.offers[i] for i in range(self.cohort.size)),
             tuple(seen.roots[i] for i in range(self.cohort.size)),
-            tuple(m for (_, s), m in sorted(seen.sums.items(), key=_by_pair) if s not in seen.disputed),
+            tuple(m for (_, s), m in sorted(seen.sums.items(), key=lambda item: item[0]) if s not in seen.disputed),
             seen.evidence_inputs(),
             total.words,
         )
@@ -542,15 +557,18 @@ class Round:
             return self._fail(f"{reason}, {self._garbage} times")
         return self._retry(reason, now)
 
-    def _conclude(self) -> list[Effect]:
+    def _conclude(self, now: float) -> list[Effect]:
         if self.over:
             return []
         certificate = self._ballot.certificate
         if certificate is not None and self._signed is not None and self._has(certificate):
             return self._finish(Certified(certificate, self._signed.total))
-        if self._ballot.hopeless:
-            return self._fail("members signed different sums: somebody put in other numbers in another attempt")
-        return []
+        if not self._ballot.hopeless:
+            return []
+        if self._dispute.begin(now):
+            self._times.ask_soon(now)
+        reason = self._dispute.verdict(self._liars, now, hopes=self._ballot.open_elsewhere)
+        return self._fail(reason) if reason else []
 
     def _finish(self, fact: Certified) -> list[Effect]:
         resumed: list[Effect] = [Resumed(self.place.number)] if self.missing else []
@@ -578,7 +596,3 @@ class Round:
         seen.restore(signed.offers, signed.roots, signed.sums, signed.inputs, signed.total)
         self._signed, self._evidence = signed, seen
         self._ballot.add(signed.vote)
-
-
-def _by_pair(item: tuple[tuple[int, int], Sum]) -> tuple[int, int]:
-    return item[0]

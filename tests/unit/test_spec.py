@@ -26,10 +26,10 @@ RULES = {
 OTHERS = set(re.findall(r"^- \*\*([A-Z]+\d+)\*\*", MEMBERSHIP, re.MULTILINE))
 NUMBERS = re.compile(r"((?:(?:S|GR|J|W|R|M|I)\d+(?:, )?)+)[.:( ]")
 LIMITED = (
-    *("secagg.attempt", "secagg.ballot", "secagg.cohort", "secagg.deadlines", "secagg.intake", "secagg.layout"),
-    *("secagg.mask", "secagg.messages", "secagg.rations", "secagg.round", "secagg.signing", "secagg.watches"),
-    *("job.clock", "job.collection", "job.follow", "job.job", "job.kinds", "job.serving", "groups", "wire", "message"),
-    "identity",
+    *("secagg.attempt", "secagg.ballot", "secagg.cohort", "secagg.deadlines", "secagg.dispute", "secagg.intake"),
+    *("secagg.layout", "secagg.mask", "secagg.messages", "secagg.rations", "secagg.round", "secagg.signing"),
+    *("secagg.watches", "job.clock", "job.collection", "job.follow", "job.job", "job.kinds", "job.serving"),
+    *("groups", "wire", "message", "identity"),
 )
 """Modules of `protocols` whose limits the table lists."""
 CASES = re.findall(

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from protocols.core import Compute, Computed, Effect, Received, Refused, Send
+from protocols.core import Compute, Computed, Effect, Persist, Received, Refused, Send
 from protocols.groups import GROUP, GroupBody
 from protocols.identity import NodeId
 from protocols.job.clock import COHORT_LATE_S, Waited
@@ -39,6 +39,7 @@ from protocols.records.record import Record, sign_record
 from protocols.secagg.effects import Certified, Entered, Evidence, Paused, Resumed, Signed
 from protocols.secagg.messages import Ask, Certificate, Offer, Vote
 from protocols.secagg.signing import UNSIGNED, first_history, next_history, sign
+from simulations.adversaries.groups import NeverGroup
 from simulations.federation import join_all
 from tests.hubs import DATA, Federation
 from tests.kit import JOB as OTHER_JOB
@@ -284,6 +285,68 @@ def test_an_own_decision_that_comes_back_late_moves_nothing() -> None:
     assert federation.run_until(job, State.RUNNING)
     feed(federation, 2, signed(federation, 1, DECISION, job.hex(), Decision(Answer.REFUSE, "later"), 9))
     assert federation.run_until(job, State.DONE)
+
+
+def test_a_member_that_is_revoked_before_it_signed_its_group_ends_the_job() -> None:
+    """J7. Nobody had joined yet: the job waited for the signature of who was no member any more, for ever."""
+    federation = Federation(4)
+    federation.corrupt[3] = NeverGroup
+    federation.boot()
+    job = federation.submit(0, members=FOUR)
+    federation.world.run(seconds=100)
+    assert federation.job(1, job).waiting_for() == (federation.nodes[3],)
+    federation.revoke(3)
+    assert federation.run_until(job, State.FAILED, range(3), seconds=60)
+    assert "revoked" in federation.job(1, job).reason
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_member_that_is_revoked_during_the_collection_is_in_no_cohort(listed: bool) -> None:
+    """J7. It had joined: the cohort named it, and waited for it for ever."""
+    federation = Federation(5)
+    federation.policies[4] = lambda _: Decide(Answer.ASK)
+    federation.boot()
+    job = federation.submit(0, range(5)) if listed else federation.submit(0, max_nodes=5)
+    federation.world.run(seconds=5)
+    assert federation.nodes[3] in federation.job(0, job).decisions
+    federation.revoke(3)
+    federation.world.run(seconds=1)
+    federation.decide(4, job, Answer.JOIN)
+    honest = (0, 1, 2, 4)
+    assert federation.run_until(job, State.FAILED if listed else State.DONE, honest, seconds=600)
+    if not listed:
+        federation.assert_result(job, honest)
+
+
+def test_a_revocation_ends_the_job_of_a_hub_that_died_on_it() -> None:
+    """J7. The revocation was durable, its consequences were not."""
+    federation = Federation(4, rounds=500)
+    federation.boot()
+    job = federation.submit(0, members=FOUR, rounds_max=1000)
+    assert federation.run_until(job, State.RUNNING)
+    for other in federation.nodes[1:]:
+        federation.world.network.partition([federation.nodes[0]], [other])
+    host = federation.world.hosts[federation.nodes[0]]
+    host.crash_after = lambda effect: isinstance(effect, Persist) and getattr(effect.fact, "kind", "") == REVOCATION
+    federation.revoke(3)
+    assert not federation.up(0)
+    federation.world.boot(federation.nodes[0])
+    federation.world.run(seconds=1)
+    assert federation.job(0, job).state is State.FAILED and "revoked" in federation.job(0, job).reason
+
+
+def test_a_job_that_is_done_stays_done_though_a_member_was_revoked_since() -> None:
+    """J7."""
+    federation = Federation(4)
+    federation.boot()
+    job = federation.submit(0, members=FOUR)
+    assert federation.run_until(job, State.DONE)
+    federation.revoke(3)
+    federation.world.run(seconds=10)
+    federation.world.crash(federation.nodes[1])
+    federation.world.boot(federation.nodes[1])
+    federation.world.run(seconds=40)
+    assert federation.states(job, range(3)) == [State.DONE] * 3
 
 
 def test_a_decision_superseded_after_the_start_does_not_lock_out_who_restarts() -> None:

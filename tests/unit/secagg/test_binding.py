@@ -9,10 +9,11 @@ import pytest
 
 from protocols.core import Compute, Computed, Refused
 from protocols.message import Message, Payload
+from protocols.secagg.dispute import DISPUTE_S
 from protocols.secagg.effects import Evidence, Retried
 from protocols.secagg.layout import Layout
 from protocols.secagg.mask import segment_digest
-from protocols.secagg.messages import Offer, Root, Segment, Vote
+from protocols.secagg.messages import Certificate, Offer, Root, Segment, Vote
 from protocols.secagg.signing import UNSIGNED, next_history
 from tests.kit import BOUND, JOB, Sums
 from tests.unit.secagg.adversary import LONG, Sent, added, convicted, effects_of, lie, resigned, second_vector, tell
@@ -129,6 +130,39 @@ def test_two_roots_shown_to_different_members_of_a_short_sum_convict_their_autho
     assert sums.run(60)
     assert convicted(sums) == {sums.nodes[0]}
     assert len({total.tobytes() for total in sums.sums().values()}) == 1, "one certificate, one sum"
+
+
+def test_a_round_that_no_history_can_win_finds_out_by_whose_doing_before_it_ends() -> None:
+    """S38. Votes two to two: the round ended at once, before anybody had asked what the others were shown."""
+    sums = Sums(4, 20, start=False)
+    other = second_vector(sums, 0, 5)
+    lie(sums, 0, lambda to, m, p: other(m, p) if to in (1, 2) else [(m, p)])
+    sums.world.boot(*sums.nodes)
+    sums.world.run(lambda: all(sums.round(i).failed for i in range(4)), 60)
+    assert not sums.sums()
+    assert convicted(sums) == {sums.nodes[0]}
+    reasons = [sums.round(i).failed or "" for i in (1, 2, 3)]
+    assert any(sums.nodes[0] in reason for reason in reasons)
+    assert not any(sums.nodes[i] in reason for reason in reasons for i in (1, 2, 3))
+
+
+def test_a_round_that_no_history_can_win_ends_also_where_nobody_is_convicted() -> None:
+    """S38. Sums of different attempts contradict each other and prove nothing."""
+    sums = Sums(4, 20, start=False)
+
+    def false_vote(sender: str, to: str, message: Message, payload: Payload | None) -> Sent:
+        member = sums.nodes.index(sender)  # type: ignore[arg-type]
+        if member < 2 and isinstance(message, Vote):
+            return [(resigned(sums.identities[member], message, history=bytes([member]) * 32, attempt=9), payload)]
+        return [(message, payload)] if member >= 2 or not isinstance(message, Certificate) else []
+
+    sums.world.tamper = false_vote  # type: ignore[assignment]
+    sums.world.boot(*sums.nodes)
+    sums.world.run(seconds=DISPUTE_S - 1)
+    assert not sums.round(2).over and sums.round(2).wake_at is not None
+    sums.world.run(seconds=2)
+    assert "different sums" in (sums.round(2).failed or "")
+    assert not convicted(sums)
 
 
 def test_a_second_root_convicts_whatever_context_it_names() -> None:

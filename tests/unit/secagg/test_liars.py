@@ -50,7 +50,7 @@ def masked_words_left(sums: Sums) -> bool:
 
 
 def test_offer_equivocation_lets_no_segment_leave_and_leaves_both_signed_offers() -> None:
-    """S8, S29."""
+    """S8, S29, S39."""
     sums = Sums(4, start=False)
     lie(
         sums,
@@ -66,6 +66,7 @@ def test_offer_equivocation_lets_no_segment_leave_and_leaves_both_signed_offers(
     proofs = [e for _, e in sums.evidence("two_offers")]
     assert proofs and all(len(e.proof) == 2 and e.author == sums.nodes[0] for e in proofs)
     assert {e.author for _, e in sums.evidence() if e.convicts} == {sums.nodes[0]}, "nobody honest is convicted"
+    assert any(sums.nodes[0] in sums.round(i).waiting_for() for i in (1, 2, 3))
 
 
 def _received(sender: NodeId, message: Message, payload: Payload | None = None):  # type: ignore[no-untyped-def]
