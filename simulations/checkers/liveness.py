@@ -19,12 +19,15 @@ PATIENCE_S: Final = 6 * 3600.0
 """Virtual time in which a job of well nodes must end: a collection, its lateness, and pauses of ten minutes."""
 
 
-def check_ends(federation: Federation, jobs: Collection[bytes], excused: Collection[NodeId] = ()) -> None:
+def check_ends(
+    federation: Federation, jobs: Collection[bytes], excused: Collection[NodeId] = (), patience_s: float = PATIENCE_S
+) -> None:
     """Run until all jobs are over at all hubs that are up; raise `ViolationError` for one that hangs for no reason.
 
-    excused: nodes that may keep a job from ending: adversaries, nodes that are down.
+    excused: nodes that may keep a job from ending: adversaries, nodes that are down. patience_s: virtual seconds that
+    are waited.
     """
-    federation.world.run(lambda: not _open(federation, jobs), PATIENCE_S)
+    federation.world.run(lambda: not _open(federation, jobs), patience_s)
     excuses = {*excused, *federation.world.down()}
     for i, job in _open(federation, jobs):
         name = federation.names[i]

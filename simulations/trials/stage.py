@@ -10,7 +10,7 @@ from typing import Final
 from protocols.identity import NodeId
 from protocols.job.kinds import DataRef, JobSpec
 from protocols.job.life import State
-from simulations.checkers.liveness import check_ends
+from simulations.checkers.liveness import PATIENCE_S, check_ends
 from simulations.checkers.violation import ViolationError
 from simulations.checkers.watch import Watch
 from simulations.federation import Federation
@@ -118,19 +118,21 @@ class Stage:
         mine = (job.job for job in known if job.author == self.federation.nodes[by])
         return next((job for job in mine if job not in self.jobs), None)
 
-    def finish(self, excused: Collection[NodeId] = ()) -> None:
+    def finish(self, excused: Collection[NodeId] = (), patience_s: float = PATIENCE_S) -> None:
         """Run to the end of all faults and jobs, and check that the jobs ended as they may.
 
-        Raises `ViolationError`. excused: see `check_ends`.
+        Raises `ViolationError`. excused, patience_s: see `check_ends`.
         """
         if self.nemesis is not None:
             self.world.run(lambda: self.nemesis is None or self.nemesis.over)
-        check_ends(self.federation, self.jobs, excused)
+        check_ends(self.federation, self.jobs, excused, patience_s)
 
     def all_done(self) -> None:
-        """Every job is done at each of its members. Raises `ViolationError`."""
+        """Every job is done at each honest member. Raises `ViolationError`."""
         for job, members in self.jobs.items():
             for i in members:
+                if not self.federation.honest(self.federation.nodes[i]):
+                    continue
                 known = self.federation.hub(i).node.jobs.get(job)
                 if known is None or known.state is not State.DONE:
                     how = "unknown" if known is None else f"{known.state} ({known.reason})"

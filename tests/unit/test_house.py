@@ -43,14 +43,14 @@ FUNCTION_LINES_MAX = 50
 
 ARROWS = {
     "__main__": {"cli"},
-    "cli": {"app", "config", "data", "doctor", "founding", "hiding", "logs", "net", "recompute", "state", "store"}
-    | {"tasks", "verify"},
-    "app": {"api", "config", "datasets", "driver", "founding", "jobs", "logs", "membership", "net", "notify"}
-    | {"service", "state", "store", "work"},
+    "cli": {"app", "config", "data", "doctor", "founding", "hiding", "listening", "logs", "naming", "net", "recompute"}
+    | {"state", "store", "tasks", "verify"},
+    "app": {"api", "config", "datasets", "driver", "founding", "jobs", "listening", "logs", "membership", "net"}
+    | {"notify", "service", "state", "store", "work"},
     "doctor": {"config", "founding", "net", "state", "store", "work"},
     "recompute": {"data", "verify", "work"},
-    "api": {"config", "membership", "service", "store", "work"},
-    "service": {"config", "datasets", "driver", "jobs", "net", "store", "work"},
+    "api": {"config", "membership", "naming", "service", "store", "work"},
+    "service": {"config", "datasets", "driver", "jobs", "naming", "net", "outlook", "proposal", "store", "work"},
     "jobs": {"config", "datasets", "driver", "policy", "store", "work"},
     "membership": {"driver", "net", "store"},
     "founding": {"net", "state", "store"},
@@ -64,6 +64,10 @@ ARROWS = {
     "data": set(),
     "net": set(),
     "notify": set(),
+    "naming": set(),
+    "listening": set(),
+    "outlook": set(),
+    "proposal": set(),
     "state": set(),
     "store": {"hiding"},
     "verify": set(),
