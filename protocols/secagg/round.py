@@ -138,7 +138,8 @@ class Round:
             return None
         if self.missing:
             return self._times.ask_at
-        times = [self._times.ask_at, self._times.pauses_at, self._dispute.ends_at]
+        times = [self._times.ask_at, self._times.pauses_at]
+        times += [self._dispute.ends_at] if self._ballot.hopeless else []
         return min([*times, self._times.stalls_at] if self._can_stall else times)
 
     def waiting_for(self) -> tuple[NodeId, ...]:

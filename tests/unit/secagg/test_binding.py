@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from protocols.core import Compute, Computed, Refused
+from protocols.core import Compute, Computed, Refused, Tick
 from protocols.message import Message, Payload
 from protocols.secagg.dispute import DISPUTE_S
 from protocols.secagg.effects import Evidence, Retried
@@ -163,6 +163,24 @@ def test_a_round_that_no_history_can_win_ends_also_where_nobody_is_convicted() -
     sums.world.run(seconds=2)
     assert "different sums" in (sums.round(2).failed or "")
     assert not convicted(sums)
+
+
+def test_a_dispute_that_a_certificate_settled_wakes_nobody_any_more() -> None:
+    """S38. Its end lay in the past: the round asked to be woken at once, for ever (found by split_vote, seed 22)."""
+    sums = Sums(4, 20, start=False)
+    sums.world.tamper = lambda s, t, m, p: [] if isinstance(m, Vote) else [(m, p)]
+    sums.world.boot(*sums.nodes)
+    sums.world.run(seconds=1)
+    vote = Vote(JOB, 1, 1, sums.nodes[0], bytes(32), UNSIGNED)
+    votes = [resigned(sums.identities[i], vote, author=sums.nodes[i]) for i in range(4)]
+    other = resigned(sums.identities[0], vote, history=b"1" * 32)
+    for sender, message in ((0, other), (1, votes[1])):
+        tell(sums, sender, 2, message)
+    now = sums.world.now + DISPUTE_S + 1
+    assert sums.round(2)._ballot.hopeless and sums.round(2).wake_at < now  # type: ignore[operator]
+    tell(sums, 3, 2, Certificate(JOB, 1, bytes(32), (votes[0], votes[1], votes[3])))  # type: ignore[arg-type]
+    sums.round(2).handle(Tick(), now)
+    assert not sums.round(2).over and sums.round(2).wake_at > now  # type: ignore[operator]
 
 
 def test_a_second_root_convicts_whatever_context_it_names() -> None:
