@@ -43,14 +43,14 @@ FUNCTION_LINES_MAX = 50
 
 ARROWS = {
     "__main__": {"cli"},
-    "cli": {"app", "config", "data", "doctor", "founding", "hiding", "logs", "net", "recompute", "state", "store"}
-    | {"tasks", "verify"},
-    "app": {"api", "config", "datasets", "driver", "founding", "jobs", "logs", "membership", "net", "notify"}
-    | {"service", "state", "store", "work"},
+    "cli": {"app", "config", "data", "doctor", "founding", "hiding", "listening", "logs", "naming", "net"}
+    | {"recompute", "state", "store", "tasks", "verify"},
+    "app": {"api", "config", "datasets", "driver", "founding", "jobs", "listening", "logs", "membership", "net"}
+    | {"notify", "service", "state", "store", "work"},
     "doctor": {"config", "founding", "net", "state", "store", "work"},
     "recompute": {"data", "verify", "work"},
-    "api": {"config", "membership", "service", "store", "work"},
-    "service": {"config", "datasets", "driver", "jobs", "net", "store", "work"},
+    "api": {"config", "membership", "naming", "service", "store", "work"},
+    "service": {"config", "datasets", "driver", "jobs", "naming", "net", "outlook", "proposal", "store", "work"},
     "jobs": {"config", "datasets", "driver", "policy", "store", "work"},
     "membership": {"driver", "net", "store"},
     "founding": {"net", "state", "store"},
@@ -69,6 +69,10 @@ ARROWS = {
     "verify": set(),
     "__init__": set(),
     "hiding": set(),
+    "listening": set(),
+    "naming": set(),
+    "outlook": set(),
+    "proposal": set(),
 }
 """Which rooms of the daemon a room may import, beside the package's own `VERSION`. An arrow that is not here is
 refused. Above all, `work`, `tasks` and `data` run in the worker and know nothing of network and store."""
