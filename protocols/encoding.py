@@ -10,8 +10,9 @@ Rules.
    of one contribution is below 1/scale, its expectation zero (to 2^-32 / scale), and the errors of different members
    are independent. Connolly, Higham and Mary, "Stochastic rounding and its probabilistic backward error analysis",
    SIAM J. Sci. Comput. 43 (2021), section 2, mode 1.
-4. Headroom comes first: n members * ceil(bound * scale) must fit into the signed range of the word. It is checked
-   before anything is encoded, so a sum never wraps; a sum beyond n * bound is then proof of garbage (`blocks_beyond`).
+4. Headroom comes first: n members * (ceil(bound * scale) + noise) must fit into the signed range of the word. It is
+   checked before anything is encoded, so a sum never wraps; a sum beyond that is then proof of garbage
+   (`blocks_beyond`).
 5. Counts are exact: scale 1, no rounding. NaN and infinity are refused. No error ever holds a value.
 
 What this cannot express: values whose sizes differ by more than the word inside one block (give them two blocks), and
@@ -69,6 +70,7 @@ class Block:
     bound: the largest absolute value that one site may contribute, in the block's own unit; public.
     scale: words per unit, a power of two; 1 for counts. `finest_scale` gives the best one.
     over: what happens to a finite real value beyond the bound: ``refuse`` (statistics) or ``clip`` (training).
+    noise_max: the largest absolute value of the noise that one site adds to a word (`privacy.plan`); 0: none is added.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Block:
     bound: float
     scale: float = 1.0
     over: Literal["refuse", "clip"] = "refuse"
+    noise_max: int = 0
 
     def __post_init__(self) -> None:
         if not self.name or self.length < 1:
@@ -91,8 +94,8 @@ class Block:
 
     @property
     def words_max(self) -> int:
-        """The largest absolute value of one site's word; rounding cannot go beyond it."""
-        return math.ceil(self.bound * self.scale)
+        """The largest absolute value of one site's word; rounding and noise cannot go beyond it."""
+        return math.ceil(self.bound * self.scale) + self.noise_max
 
 
 @dataclass(frozen=True, slots=True)

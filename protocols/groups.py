@@ -11,7 +11,9 @@ As a list is final from its first signature, two first jobs on one data set must
 a free node *pledges* itself to one job at a time, until that job ends or its group is signed. A list that some member
 can never sign, since it signed another, is *torn*: whoever signed it is told so and not left waiting.
 
-What this cannot express: noise. A sum that carries noise booked for it will lift the rule.
+What this cannot express: noise. It does not lift the rule: a member that was summed without its group, behind noise of
+its own, would uncover what the exact sums of the group hide of the others, for which they booked nothing. It would take
+the word of the whole group, with a cost for each of them.
 """
 
 from __future__ import annotations

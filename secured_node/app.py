@@ -24,6 +24,7 @@ from protocols.records.record import decode_record
 from secured_node import VERSION
 from secured_node.api.routes import routes
 from secured_node.api.server import Api
+from secured_node.budget import Budgets
 from secured_node.config import Config, ConfigError, Log, Network, changes, load_config
 from secured_node.datasets import DataSets
 from secured_node.driver import Driver
@@ -81,8 +82,17 @@ class Hub:
         store, config, identity = self._store, self.config, node.identity
         self._membership = Membership(identity, node, store, await Membership.tickets(store), self._seeds)
         self._supervisor = Supervisor(self._launcher(), local_s=config.worker.timeout_s)
-        data = await DataSets.load(store)
-        self._jobs = Jobs(node, store, data, self._supervisor, lambda: self.config, self._post, self._on_record)
+        data, budgets = await DataSets.load(store), await Budgets.load(store)
+        self._jobs = Jobs(
+            node,
+            store,
+            data,
+            budgets,
+            self._supervisor,
+            lambda: self.config,
+            post=self._post,
+            on_record=self._on_record,
+        )
         events = _NetEvents(self)
         self._links = Links(identity, node.federation, self._membership.contacts, events)
         self._driver = Driver(node, store, self._links, self._jobs)
@@ -104,7 +114,8 @@ class Hub:
             self._supervisor,
             lambda: self.config,
             self._links.status,
-            judge=self._jobs.judge,
+            approve=self._jobs.approve,
+            budget=lambda name: budgets.shown(name, self.config.privacy, self._jobs.counted()),
             config_path=self._config_path.absolute() if self._config_path is not None else None,
         )
         endpoints = config.network.endpoints
@@ -216,6 +227,7 @@ class Hub:
             self.config = msgspec.structs.replace(
                 self.config,
                 policy=new.policy,
+                privacy=new.privacy,
                 roles=new.roles,
                 log=_level(self.config, new),
                 network=_seeds(self.config, new),

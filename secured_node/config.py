@@ -18,12 +18,18 @@ from protocols.errors import PeerError
 from protocols.membership.endpoint import check_endpoint
 from secured_node.data.strict import allowed, why_and_key
 
-LIVE: Final = ("network.seeds", "policy", "roles", "log.level")
+LIVE: Final = ("network.seeds", "policy", "privacy", "roles", "log.level")
 """Options that a reload changes in a running daemon."""
 CONFIG_BYTES_MAX: Final = 1 << 20
 ENDPOINTS_MAX: Final = 3
 VALUE_CHARS_MAX: Final = 80
 """Of a value that is shown in an error."""
+
+
+NoiseLevel = Literal["none", "record", "site"]
+"""What noise hides, the weakest first: nothing, one record (a row), all that a site puts in."""
+NOISE_LEVELS: Final = ("none", "record", "site")
+Epsilon = Annotated[float, msgspec.Meta(gt=0, le=1000)]
 
 
 class ConfigError(Exception):
@@ -64,7 +70,8 @@ class Rule(Options, frozen=True):
     """One rule of the policy. A pattern may hold ``*``; an empty one fits everything. The first rule that fits decides.
 
     task, data, submitter, purpose: of the job. min_nodes: it must ask for at least so many. max_rounds: and at most so
-    many sums. min_rows: this site must have at least so many. action: join, ask or refuse.
+    many sums. min_rows: this site must have at least so many. noise: what it must hide at least. epsilon_max: what it
+    may cost at most, at `privacy.delta`. action: join, ask or refuse.
     """
 
     action: Literal["join", "ask", "refuse"]
@@ -75,6 +82,8 @@ class Rule(Options, frozen=True):
     min_nodes: Annotated[int, msgspec.Meta(ge=3)] = 3
     max_rounds: Annotated[int, msgspec.Meta(ge=1)] = 100
     min_rows: Annotated[int, msgspec.Meta(ge=1)] = 10
+    noise: NoiseLevel = "none"
+    epsilon_max: Epsilon = 1000.0
 
 
 class Policy(Options, frozen=True):
@@ -84,6 +93,20 @@ class Policy(Options, frozen=True):
     rule: tuple[Rule, ...] = ()
     default: Literal["join", "ask", "refuse"] = "ask"
     allow_isolation: bool = False
+
+
+class Privacy(Options, frozen=True):
+    """Noise and what it may cost. noise: what every job on a data set must hide at least. epsilon_max, delta: all that
+    is ever spent on one data set, unless `budget` names another epsilon for it."""
+
+    noise: NoiseLevel = "none"
+    epsilon_max: Epsilon = 10.0
+    delta: Annotated[float, msgspec.Meta(gt=0, le=0.1)] = 1e-6
+    budget: dict[str, Epsilon] = {}
+
+    def epsilon_of(self, data: str) -> float:
+        """The budget of a data set."""
+        return self.budget.get(data, self.epsilon_max)
 
 
 class Roles(Options, frozen=True):
@@ -107,6 +130,7 @@ class Config(Options, frozen=True):
     network: Network = msgspec.field(default_factory=Network)
     worker: WorkerOptions = msgspec.field(default_factory=WorkerOptions)
     policy: Policy = msgspec.field(default_factory=Policy)
+    privacy: Privacy = msgspec.field(default_factory=Privacy)
     roles: Roles = msgspec.field(default_factory=Roles)
     log: Log = msgspec.field(default_factory=Log)
 

@@ -18,18 +18,20 @@ import structlog
 
 from protocols.catalogue import DATA_SET
 from protocols.core import Event
-from protocols.job.events import Advance, Moved, StartWork, Updated, VectorReady, WorkFailed
+from protocols.job.events import Advance, Decide, Moved, StartWork, Updated, VectorReady, WorkFailed
 from protocols.job.job import Job
-from protocols.job.kinds import DECISION
+from protocols.job.kinds import DECISION, Answer
 from protocols.job.life import ENDED, State
 from protocols.message import Payload
 from protocols.node import ForJob, Node, Proposed
 from protocols.records.events import Dropped, Learned
+from secured_node.budget import Budgets, holds
 from secured_node.config import Config
 from secured_node.datasets import DataSets
 from secured_node.driver import Broken
 from secured_node.policy import decide
 from secured_node.store.store import LOCAL_REASONS, RESULTS, Row, Store
+from secured_node.work.noise import noise_of
 from secured_node.work.supervisor import JobFailed, JobResult, OpenJob, Session, Supervisor, WorkerDied
 
 log = structlog.get_logger()
@@ -67,13 +69,16 @@ class Jobs:
         node: Node,
         store: Store,
         data: DataSets,
+        budgets: Budgets,
         supervisor: Supervisor,
         config: Callable[[], Config],
+        *,
         post: Callable[[Event], None],
         on_record: Callable[[Learned | Dropped], None],
     ) -> None:
         self._node, self._store, self._data, self._supervisor = node, store, data, supervisor
-        self._config, self._post, self._on_record = config, post, on_record
+        self._budgets, self._config, self._post, self._on_record = budgets, config, post, on_record
+        self._joining: set[bytes] = set()
         self._running: dict[bytes, _Running] = {}
         self._to_forget: set[str] = set()
         self._forgetting: asyncio.Task[None] | None = None
@@ -117,15 +122,37 @@ class Jobs:
     def _propose(self, job: Job) -> None:
         answered = self._node.store.get(DECISION, self._node.identity.node, job.subject)
         if answered is None and job.state not in ENDED:
-            self._post(ForJob(job.job, self.judge(job)))
+            judged = self.judge(job)
+            if judged.answer is Answer.JOIN:
+                self._joining.add(job.job)
+            self._post(ForJob(job.job, judged))
 
-    def judge(self, job: Job) -> Any:
+    def judge(self, job: Job) -> Decide:
         """What the policy says to a job now."""
-        spec = job.spec
+        spec, config = job.spec, self._config()
         member = not spec.members or self._node.identity.node in spec.members
         facts = self._data.facts(spec.data.name) if spec.data else None
-        config = self._config()
-        return decide(config.policy, job.author, spec, facts, member=member, floor=config.worker.min_rows)
+        others = (other for other in self.counted() if other.job != job.job)
+        budget = self._budgets.budget(spec.data.name, config.privacy, others) if spec.data else None
+        floor = config.worker.min_rows
+        return decide(config.policy, config.privacy, job.author, spec, facts, budget, member=member, floor=floor)
+
+    def approve(self, job: Job) -> Decide:
+        """As `judge`, when a data manager approves: unless it is refused, its cost is set aside from now on."""
+        judged = self.judge(job)
+        if judged.answer is not Answer.REFUSE:
+            self._joining.add(job.job)
+        return judged
+
+    def counted(self) -> list[Job]:
+        """The jobs whose cost is set aside: joined, or about to be, and not ended."""
+        return [job for job in self._node.jobs.values() if holds(job, self._answer(job))]
+
+    def _answer(self, job: Job) -> Answer | None:
+        """What this hub answered, or is about to answer once its record comes back."""
+        own = job.decisions.get(self._node.identity.node)
+        answer = own.decision.answer if own else None
+        return Answer.JOIN if job.job in self._joining and answer in (None, Answer.ASK) else answer
 
     # -- one job -------------------------------------------------------------------------------------------------
 
@@ -161,7 +188,7 @@ class Jobs:
                     if wish.state in ENDED:
                         return True
                     continue
-                self._post(ForJob(job.job, await self._grant(work, wish)))
+                self._post(ForJob(job.job, await self._grant(job, work, wish)))
         except JobFailed as error:
             log.error("job_failed_here", job=job.subject, reason=error.reason, todo=error.todo)
             await self._keep_reason(job, str(error))
@@ -198,10 +225,11 @@ class Jobs:
                 await asyncio.sleep(FORGET_AGAIN_S)
         self._forgetting = None
 
-    async def _grant(self, work: _Work, wish: Advance | StartWork) -> Event:
+    async def _grant(self, job: Job, work: _Work, wish: Advance | StartWork) -> Event:
         if isinstance(wish, Advance):
             return Updated(wish.round, await work.advance(wish.round, wish.total))
         words, bound = await work.vector(wish.round, wish.again)
+        await self._budgets.book(job, wish.round, self._config().privacy)
         return VectorReady(wish.round, words, bound)
 
     async def _keep(self, job: Job, result: Result) -> None:
@@ -302,6 +330,7 @@ class _Work:
             path=data.path if data else None,
             schema=data.schema if data else self._published_schema(),
             mapping=(data.mapping or None) if data else None,
+            noise=noise_of(spec),
         )
 
     def _published_schema(self) -> str | None:

@@ -6,18 +6,23 @@ may be content with sites of fewer than ten rows unless the rule that fits it sa
 the worker's own floor, which holds even if this process is taken over (`work.computation`). What the policy says is
 `join`, `ask` (a data manager decides) or `refuse`; the protocol may still turn a join into a refusal
 (`protocols.job.cohorting.objection`), never the other way round.
+
+Noise: whatever a job says, it is refused if it hides less than `privacy.noise` and the rule that fits want, or if it
+costs more than is left of the data set's budget. Nobody but this site's configuration can change either.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from fractions import Fraction
 from typing import Final
 
 from protocols.identity import NodeId
 from protocols.job.events import Decide
 from protocols.job.kinds import Answer, JobSpec
-from secured_node.config import Policy, Rule
+from protocols.privacy.accounting import epsilon_of
+from secured_node.config import NOISE_LEVELS, NoiseLevel, Policy, Privacy, Rule
 
 ROWS_MIN: Final = 10
 """Sums over fewer rows of a site say too much of each of them."""
@@ -32,18 +37,38 @@ class DataFacts:
     rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What may be spent on a data set, in zCDP: altogether, and still."""
+
+    rho: Fraction
+    left: Fraction
+
+
 def decide(
-    policy: Policy, submitter: NodeId, spec: JobSpec, data: DataFacts | None, *, member: bool, floor: int = ROWS_MIN
+    policy: Policy,
+    privacy: Privacy,
+    submitter: NodeId,
+    spec: JobSpec,
+    data: DataFacts | None,
+    budget: Budget | None,
+    *,
+    member: bool,
+    floor: int = ROWS_MIN,
 ) -> Decide:
     """This site's answer to a job.
 
-    data: the site's own data set of that name, None if it has none. member: whether the job lists this hub or nobody.
-    floor: the worker's own, which refuses jobs that are content with fewer rows: said here, before anything runs.
+    data: the site's own data set of that name, None if it has none; budget: what may still be spent on it. member:
+    whether the job lists this hub or nobody. floor: the worker's own, which refuses jobs that are content with fewer
+    rows: said here, before anything runs.
     """
     if not member:
         return Decide(Answer.REFUSE, "the job lists its members, and this hub is not one of them")
     if spec.data is not None:
         against = _misfit(spec, data) or _below(floor, spec)
+        if against:
+            return Decide(Answer.REFUSE, against)
+        against = _shows_more(privacy.noise, spec) or _overspends(privacy, spec, budget)
         if against:
             return Decide(Answer.REFUSE, against)
     rule = next((r for r in policy.rule if _fits(r, submitter, spec)), None)
@@ -55,7 +80,7 @@ def decide(
             Answer(policy.default), "no rule of this site's policy fits the job" if policy.default != "join" else ""
         )
     if rule.action != "refuse":
-        against = _exceeds(rule, spec, data)
+        against = _exceeds(rule, spec, data) or _too_loud(rule, privacy, spec)
         if against:
             return Decide(Answer.REFUSE, against)
     return Decide(Answer(rule.action), "this site's policy refuses such jobs" if rule.action == "refuse" else "")
@@ -92,6 +117,40 @@ def _exceeds(rule: Rule, spec: JobSpec, data: DataFacts | None) -> str:
     if spec.rounds_max > rule.max_rounds:
         return f"the job may take {spec.rounds_max} sums; this site's policy allows {rule.max_rounds}"
     return _too_few(rule.min_rows, spec, data)
+
+
+def _shows_more(wanted: NoiseLevel, spec: JobSpec) -> str:
+    """Why the job's sums would show more than the site allows."""
+    offered = spec.privacy.unit if spec.privacy is not None else "none"
+    if spec.data is None or NOISE_LEVELS.index(offered) >= NOISE_LEVELS.index(wanted):
+        return ""
+    has = "asks for exact sums" if spec.privacy is None else f"adds noise that hides one {offered}"
+    return f"the job {has}; this site's policy wants noise that hides one {wanted}"
+
+
+def _too_loud(rule: Rule, privacy: Privacy, spec: JobSpec) -> str:
+    """Why a rule finds the job's noise too weak."""
+    against = _shows_more(rule.noise, spec)
+    if against or spec.privacy is None or spec.data is None:
+        return against
+    epsilon = epsilon_of(spec.privacy.rho, privacy.delta)
+    if epsilon <= rule.epsilon_max * (1 + 1e-9):
+        return ""
+    return (
+        f"the job costs epsilon {epsilon:.3g} (delta {privacy.delta:g}); this site's policy allows {rule.epsilon_max:g}"
+    )
+
+
+def _overspends(privacy: Privacy, spec: JobSpec, budget: Budget | None) -> str:
+    """Why the job costs more than may still be spent."""
+    if spec.privacy is None or spec.data is None or (budget and Fraction(spec.privacy.rho) <= budget.left):
+        return ""
+    left, whole = (float(budget.left), float(budget.rho)) if budget else (0.0, 0.0)
+    return (
+        f"the job costs rho {spec.privacy.rho:.3g} (epsilon {epsilon_of(spec.privacy.rho, privacy.delta):.3g}); of "
+        f"this site's budget for {spec.data.name!r}, rho {whole:.3g} (epsilon {privacy.epsilon_of(spec.data.name):g}), "
+        f"{left:.3g} (epsilon {epsilon_of(left, privacy.delta):.3g}) is left"
+    )
 
 
 def _too_few(rows_min: int, spec: JobSpec, data: DataFacts | None) -> str:

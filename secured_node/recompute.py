@@ -28,6 +28,7 @@ from secured_node.work.documents import Description
 from secured_node.work.failures import WorkerError
 from secured_node.work.frames import Open
 from secured_node.work.kept import Kept
+from secured_node.work.noise import noise_of
 
 TOLERANCE: Final = 1e-9
 """Relative difference between two processors' results of the same integers: linear algebra differs in the last bits."""
@@ -53,6 +54,7 @@ def _recompute(chain: dict[str, Any], members: int) -> tuple[Any, dict[str, Any]
     record = msgspec.msgpack.decode(bytes.fromhex(chain["job"]), type=Record)
     spec = msgspec.msgpack.decode(record.body, type=JobSpec)
     order = Open(1, "0" * 64, spec.task, None, members, spec.word_bits, spec.min_rows, spec.rounds_max)
+    order = msgspec.structs.replace(order, noise=noise_of(spec))
     description = Description(_schema(chain, spec), None, spec.parameters.decode())
     try:
         with tempfile.TemporaryDirectory(prefix="secured-node-") as folder:

@@ -21,10 +21,11 @@ from protocols.groups import GROUP, Standing
 from protocols.identity import NodeId
 from protocols.job.events import Decide
 from protocols.job.job import Job
-from protocols.job.kinds import CANCEL, COHORT, DECISION, JOB, OUTCOME, Answer, Cancel, DataRef, JobSpec
+from protocols.job.kinds import CANCEL, COHORT, DECISION, JOB, OUTCOME, Answer, Cancel, DataRef, JobSpec, Privacy
 from protocols.job.life import ENDED
 from protocols.membership.kinds import NODE
 from protocols.node import ForJob, Node, StandAlone
+from protocols.privacy.accounting import epsilon_of
 from protocols.records.events import Publish
 from protocols.records.record import Record
 from protocols.secagg.messages import Certificate
@@ -66,12 +67,14 @@ class Service:
         config: Callable[[], Config],
         links: Callable[[], list[LinkStatus]],
         *,
-        judge: Callable[[Job], Decide],
+        approve: Callable[[Job], Decide],
+        budget: Callable[[str], dict[str, float]],
         config_path: Path | None = None,
     ) -> None:
-        """judge: what the site's policy says to a job now. config_path: of the file that was read, if one was."""
+        """approve: what the site's policy says to a job that a data manager approves now. budget: what a data set may
+        cost, and has cost. config_path: of the file that was read, if one was."""
         self._node, self._driver, self._store = node, driver, store
-        self._data, self._supervisor, self._judge = data, supervisor, judge
+        self._data, self._supervisor, self._approve, self._budget = data, supervisor, approve, budget
         self._config, self._links = config, links
         self._config_path = config_path
         self._started = time.monotonic()
@@ -97,6 +100,7 @@ class Service:
             "answers_needed": sum(self._asked_here(job) for job in self._node.jobs.values()),
             "jobs": {state: count for state, count in self._job_counts().items() if count},
             "data_sets": len(self._data.listed()),
+            "budgets": [{"data": d["name"], **self._spent(d["name"])} for d in self._data.listed()],
             "records": len(self._node.store),
             "refusals": dict(sorted(self._driver.counters.items())),
             "sandbox": msgspec.structs.asdict(self.walls) if self.walls is not None else None,
@@ -163,7 +167,7 @@ class Service:
         parameters = msgspec.json.encode(values.get("parameters", {}), order="sorted")
         data = self._data_ref(values["data"], values.get("version")) if values.get("data") else None
         values.pop("version", None)
-        plain = {**values, "parameters": b"", "data": None}
+        plain = {**values, "parameters": b"", "data": None, "privacy": _privacy_fields(values.get("privacy"))}
         try:
             spec = msgspec.convert([plain.get(f, _default(f)) for f in JobSpec.__struct_fields__], JobSpec)
         except msgspec.ValidationError as error:
@@ -255,6 +259,7 @@ class Service:
             **self._brief(job),
             "parameters": _shown(spec.parameters),
             **{name: getattr(spec, name) for name in numbers},
+            "privacy": _privacy_shown(spec.privacy),
             "members": list(spec.members),
             "cohort": [self.name(node) for node in job.body.members] if job.body else [],
             "decisions": decisions,
@@ -279,7 +284,8 @@ class Service:
         if spec.data is None:
             return "This job uses no data."
         standing = self._node.groups.standing(self._node.identity.node, spec.data.name)
-        words = f"Only sums over all members of the cohort ({spec.min_nodes} hubs at least) leave this site. "
+        words = _noise_in_words(spec)
+        words += f"Only sums over all members of the cohort ({spec.min_nodes} hubs at least) leave this site. "
         words += "If all the other members put their heads together, they see what this site put in. "
         if standing is Standing.FREE:
             words += (
@@ -296,10 +302,11 @@ class Service:
             raise ServiceError(
                 f"job {text!r}", f"it is {job.state}: an answer would change nothing", "", "too_late", 409
             )
-        judged = self._judge(job)
-        if answer is Answer.JOIN and judged.answer is Answer.REFUSE:
-            todo = "what the policy refuses, nobody here can approve: change the policy or the data set first"
-            raise ServiceError(f"job {text!r}", self.words(judged.reason), todo, "policy", 403)
+        if answer is Answer.JOIN:
+            judged = self._approve(job)
+            if judged.answer is Answer.REFUSE:
+                todo = "what the policy refuses, nobody here can approve: change the policy or the data set first"
+                raise ServiceError(f"job {text!r}", self.words(judged.reason), todo, "policy", 403)
         await self._driver.tell(ForJob(job.job, Decide(answer, reason)))
         return self.show_job(job)
 
@@ -426,8 +433,19 @@ class Service:
                 )
 
     def list_data(self) -> list[dict[str, Any]]:
-        """This site's data sets."""
-        return self._data.listed()
+        """This site's data sets, with what may be spent and was spent on each."""
+        return [{**listed, "privacy": self._spent(listed["name"])} for listed in self._data.listed()]
+
+    def _spent(self, data: str) -> dict[str, Any]:
+        """The budget of a data set; beside it, jobs whose exact sums no budget can count."""
+        me = self._node.identity.node
+        exact = [
+            job
+            for job in self._node.jobs.values()
+            if job.spec.privacy is None and job.spec.data is not None and job.spec.data.name == data
+            if job.rounds_done and job.body is not None and me in job.body.members
+        ]
+        return {**self._budget(data), "exact_jobs": len(exact)}
 
     def catalogue(self) -> list[dict[str, Any]]:
         """What all hubs offer."""
@@ -502,6 +520,36 @@ def _check_texts(values: dict[str, Any]) -> None:
         names = values.get(field, ())
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
             raise ServiceError("the job", f"{field} is not a list of texts", "", "bad_job")
+
+
+def _privacy_fields(privacy: Any) -> Any:
+    """The fields of `Privacy` in their order, from plain values by name; None stays. Raises `ServiceError`."""
+    if privacy is None:
+        return None
+    if not isinstance(privacy, dict) or set(privacy) != set(Privacy.__struct_fields__):
+        fields = ", ".join(Privacy.__struct_fields__)
+        raise ServiceError("the job", f"privacy has exactly these fields: {fields}", "", "bad_job")
+    return [privacy[field] for field in Privacy.__struct_fields__]
+
+
+def _privacy_shown(privacy: Privacy | None) -> dict[str, Any] | None:
+    if privacy is None:
+        return None
+    shown = {field: getattr(privacy, field) for field in Privacy.__struct_fields__}
+    return {**shown, "epsilon": epsilon_of(privacy.rho, privacy.delta)}
+
+
+def _noise_in_words(spec: JobSpec) -> str:
+    """What a job's noise means for a data manager."""
+    if spec.privacy is None:
+        return "The sums are exact: no noise is added. "
+    epsilon = epsilon_of(spec.privacy.rho, spec.privacy.delta)
+    hidden = "one row of this site's data" if spec.privacy.unit == "record" else "all that this site puts in"
+    return (
+        f"Every member adds noise; together it hides {hidden}: epsilon {epsilon:.3g} at delta {spec.privacy.delta:g} "
+        f"for all {spec.rounds_max} sums, as long as no more than {spec.colluders} of the other members collude. (If "
+        "all of them do, this site's own noise is left, and protects less.) "
+    )
 
 
 def _shown(parameters: bytes) -> Any:

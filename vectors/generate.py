@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from protocols.digest import digest, digest_words, frame
 from protocols.identity import Identity
 from protocols.invitation.messages import JoinReply, JoinRequest, JoinState
 from protocols.message import Message, Payload
+from protocols.privacy.gaussian import DiscreteGaussian
+from protocols.privacy.plan import Clipped, plan_noise
 from protocols.records.buckets import BUCKETS
 from protocols.records.messages import Entry, Listing, Pull, Records, Summary
 from protocols.records.record import Record
@@ -169,6 +172,26 @@ def round_values(n: int, word_bits: int, suite: int, length: int) -> dict[str, A
     return values
 
 
+def noise_values() -> dict[str, Any]:
+    """Samples of one key, and plans of noise."""
+    key = bytes(range(32))
+    shapes = [
+        (1, 1.0, 1.0, 1, "0.5", 3, 1, 64),
+        (10, 3.0, 0.25, 1000, "0.01", 5, 2, 64),
+        (99, 1.0, 1.0, 1, "2", 10, 1, 32),
+    ]
+    plans = []
+    for length, norm, share, records_max, rho, members, colluders, word_bits in shapes:
+        clipped = Clipped("x", length, norm, share)
+        made = plan_noise((clipped,), records_max, Fraction(rho), members, colluders, 64 if word_bits == 64 else 32)
+        block = made.blocks[0].block
+        facts = {"length": length, "norm": norm, "share": share, "records_max": records_max, "rho": rho}
+        facts |= {"members": members, "colluders": colluders, "word_bits": word_bits}
+        plans.append({**facts, "scale": block.scale, "sigma": made.blocks[0].sigma, "words_max": block.words_max})
+    samples = {str(sigma): DiscreteGaussian(key).samples(sigma, 16).tolist() for sigma in (1, 10, 1000, 1 << 24)}
+    return {"key": key.hex(), "samples": samples, "plans": plans}
+
+
 def messages() -> dict[str, str]:
     """One encoded message of each type of the wire."""
     who, value, signature = identities(1)[0].node, bytes(range(32)), bytes(range(64))
@@ -208,6 +231,7 @@ def generate() -> dict[str, Any]:
         "cohort_record": COHORT.hex(),
         "identity": identity_values(),
         "rounds": [round_values(*shape) for shape in shapes],
+        "noise": noise_values(),
         "messages": messages(),
         "refused_x25519": REFUSED_X25519,
         "refused_ed25519": REFUSED_ED25519,

@@ -12,6 +12,7 @@ import msgspec
 
 from protocols.groups import Standing
 from protocols.message import Digest, Id, Message
+from protocols.privacy.accounting import RHO_MAX
 from protocols.records.kind import Kind
 from protocols.records.record import Record
 from protocols.secagg.cohort import MEMBERS_MIN, SUITE_AES256_CTR
@@ -33,6 +34,9 @@ JOBS_PER_AUTHOR_MAX: Final = 10_000
 COLLECT_S_MAX: Final = 30 * 86_400.0
 """A collection waits for data managers for a month at most."""
 
+DELTA_MAX: Final = 0.1
+"""A larger chance of no privacy at all is none."""
+
 Text = Annotated[str, msgspec.Meta(max_length=TEXT_CHARS_MAX)]
 Name = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9._-]{0,63}\Z")]
 """A task's or data set's name."""
@@ -46,6 +50,18 @@ class DataRef(Message, frozen=True):
     schema: Digest
 
 
+class Privacy(Message, frozen=True):
+    """The noise that every member adds, so that the sums show little of one record, or of one site.
+
+    unit: what it hides. rho: what all rounds together cost in zCDP (`privacy.accounting`), spread evenly over
+    `rounds_max`, with the noise of `colluders` members not counted. delta: at which people are told an epsilon.
+    """
+
+    unit: Literal["record", "site"]
+    rho: Annotated[float, msgspec.Meta(gt=0, le=RHO_MAX)]
+    delta: Annotated[float, msgspec.Meta(gt=0, le=DELTA_MAX)]
+
+
 class JobSpec(Message, frozen=True):
     """Body of a `job` record: what a hub asks of others.
 
@@ -53,7 +69,7 @@ class JobSpec(Message, frozen=True):
     for policies and people. members: exactly these, or empty for whoever joins. min_nodes, max_nodes: of the cohort.
     collect_s: how long decisions are collected. rounds_max: of sums. word_bits, holders, colluders, suite: of the sum.
     min_rows: sites with fewer refuse. on_drop: what happens when a member is missing for long. readers: hubs beside
-    cohort and submitter that may fetch the result.
+    cohort and submitter that may fetch the result. privacy: None for exact sums.
     """
 
     task: Name
@@ -72,6 +88,7 @@ class JobSpec(Message, frozen=True):
     min_rows: Annotated[int, msgspec.Meta(ge=1, le=10**9)] = 10
     on_drop: Literal["wait"] = "wait"
     readers: Annotated[tuple[Id, ...], msgspec.Meta(max_length=MEMBERS_MAX)] = ()
+    privacy: Privacy | None = None
 
 
 class Answer(StrEnum):

@@ -26,6 +26,13 @@ def metrics(status: dict[str, Any]) -> str:
         "Refusals by code.",
         *((f'{{code="{c}"}}', n) for c, n in status["refusals"].items()),
     )
+    for field, text in (
+        ("rho_max", "may be spent on"),
+        ("rho_spent", "was spent on"),
+        ("rho_set_aside", "is set aside for"),
+    ):
+        budgets = ((f'{{data="{budget["data"]}"}}', budget[field]) for budget in status["budgets"])
+        put(f"privacy_{field}", "gauge", f"What {text} noisy sums of a data set, in zCDP.", *budgets)
     for field, text in (("sent_bytes", "Bytes sent to a member."), ("received_bytes", "Bytes received from a member.")):
         samples = ((f'{{peer="{link["peer"]}"}}', link[field]) for link in status["links"])
         put(f"link_{field}_total", "counter", text, *samples)

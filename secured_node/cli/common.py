@@ -236,6 +236,15 @@ def fields(console: Console, *lines: tuple[str, str]) -> None:
             console.print(line, markup=False, soft_wrap=True)
 
 
+def spent(budget: dict[str, Any]) -> str:
+    """A data set's privacy budget in a few words."""
+    words = f"{budget['epsilon_spent']:.3g} of {budget['epsilon_max']:g} spent at delta {budget['delta']:g}"
+    if budget["rho_set_aside"]:
+        words += f", rho {budget['rho_set_aside']:.3g} set aside"
+    exact = budget["exact_jobs"]
+    return words + (f"; {exact} job{'s' if exact > 1 else ''} with exact sums beside that" if exact else "")
+
+
 def short(node: str) -> str:
     """The end of an id, by which a person can name it."""
     return "…" + node[-8:]

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from secured_node.cli.common import CommandError, Exit, ask, because, fields, put, table, with_json, with_state
+from secured_node.cli.common import CommandError, Exit, ask, because, fields, put, spent, table, with_json, with_state
 
 FILE_BYTES_MAX = 1 << 20
 
@@ -128,6 +128,6 @@ def list_(everywhere: bool, state: Path, as_json: bool) -> None:
         put(as_json, value, lambda console: table(console, "Offered", ("data set", "version", "hub", "rows"), rows))
         return
     value = ask(state, "GET", "/v1/data")
-    mine = [(d["name"], d["version"], d["rows"], d["path"], d["added"]) for d in value["data"]]
-    columns = ("data set", "version", "rows", "file", "added")
+    mine = [(d["name"], d["version"], d["rows"], spent(d["privacy"]), d["path"], d["added"]) for d in value["data"]]
+    columns = ("data set", "version", "rows", "epsilon", "file", "added")
     put(as_json, value, lambda console: table(console, "Data sets of this site", columns, mine))

@@ -7,7 +7,7 @@ import sys
 import time
 import tomllib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import quote
 
 import click
@@ -17,6 +17,7 @@ from rich.console import Console
 
 from protocols.job.kinds import COLLECT_S_MAX
 from protocols.job.life import ENDED
+from protocols.privacy.accounting import rho_of
 from protocols.secagg.cohort import MEMBERS_MIN
 from secured_node.cli.common import (
     CommandError,
@@ -35,6 +36,7 @@ from secured_node.cli.common import (
 from secured_node.data.errors import DataError
 from secured_node.verify import ProofError, verify_chain
 
+Unit: TypeAlias = Literal["record", "site"]
 POLL_S: Final = 0.1
 """How often a waiting command looks: below what a person notices."""
 
@@ -82,10 +84,11 @@ def _with_lists(parameters: dict[str, Any], wanted: type[msgspec.Struct]) -> dic
     return parameters
 
 
-def _task_facts(task: str, parameters: dict[str, Any], schemas: list[str | None]) -> dict[str, Any]:
+def _task_facts(task: str, parameters: dict[str, Any], schemas: list[str | None], hides: Unit | None) -> dict[str, Any]:
     """What the task says of its rounds and words. It checks the parameters, against the schema too if one is known.
 
-    schemas: the data set's, if any hub offers it; None for a job without data.
+    schemas: the data set's, if any hub offers it; None for a job without data. hides: what noise is to hide; None for
+    exact sums.
     """
     from secured_node.data.schema import parse_schema  # noqa: PLC0415 - only this command needs numpy
     from secured_node.tasks import find_task  # noqa: PLC0415
@@ -96,9 +99,18 @@ def _task_facts(task: str, parameters: dict[str, Any], schemas: list[str | None]
         for schema in schemas:
             known = parse_schema(tomllib.loads(schema), "the data set's schema") if schema is not None else None
             found.start(parsed, known, MEMBERS_MIN)
+        rounds_max = found.noisy_rounds(parsed, hides) if hides else found.rounds_max(parsed)
     except DataError as error:
         raise CommandError("the job", str(error), "see docs/tasks.md", Exit.USAGE) from None
-    return {"rounds_max": found.rounds_max(parsed), "word_bits": int(found.word_bits(parsed))}
+    return {"rounds_max": rounds_max, "word_bits": int(found.word_bits(parsed))}
+
+
+def _noise(epsilon: float | None, delta: float, hides: Unit) -> dict[str, Any] | None:
+    """The `privacy` of a job record that costs at most this epsilon at this delta; None for exact sums."""
+    if epsilon is None:
+        return None
+    # A little less than could be: another processor's logarithm may find the budget smaller in the last digit.
+    return {"unit": hides, "rho": rho_of(epsilon, delta) * (1 - 1e-9), "delta": delta}
 
 
 @command.command("submit")
@@ -122,6 +134,11 @@ def _task_facts(task: str, parameters: dict[str, Any], schemas: list[str | None]
 )
 @click.option("--min-rows", default=10, show_default=True, help="Sites with fewer rows refuse.")
 @click.option("--colluders", default=1, show_default=True, help="Malicious members the sums are safe against.")
+@click.option("--epsilon", type=click.FloatRange(0.001, 1000), help="Add noise: the whole job costs this at most.")
+@click.option("--delta", type=click.FloatRange(1e-15, 0.1), default=1e-6, show_default=True, help="That goes with it.")
+@click.option(
+    "--hide", type=click.Choice(("record", "site")), default="record", show_default=True, help="What it hides."
+)
 @click.option("--unchecked", is_flag=True, help="One holder a segment: faster, but a lying holder goes unnoticed.")
 @click.option("--wait", is_flag=True, help="Stay, show progress, and print the result.")
 @with_state
@@ -142,7 +159,9 @@ def submit(
     schemas = (
         [o["schema"] for o in offers if o["name"] == data and version in (None, o["version"])][:1] if data else [None]
     )
-    facts = _task_facts(task, parameters, schemas)
+    noise = _noise(options["epsilon"], options["delta"], options["hide"])
+    facts = _task_facts(task, parameters, schemas, options["hide"] if noise else None)
+    facts |= {"privacy": noise} if noise else {}
     body |= {"members": list(options["members"]), "readers": list(options["readers"]), **facts}
     if options["members"]:
         body |= {"min_nodes": max(3, len(options["members"])), "max_nodes": max(3, len(options["members"]))}
@@ -223,6 +242,7 @@ def _show(console: Console, job: dict[str, Any]) -> None:
         ("purpose", job["purpose"]),
         ("from", job["submitter_name"]),
         ("sums", f"{job['rounds']} certified, {job['rounds_max']} at most"),
+        ("noise", _noise_shown(job["privacy"])),
         ("waits for", ", ".join(job["waiting_for"])),
         ("outlook", job["outlook"]),
         ("cohort", ", ".join(job["cohort"])),
@@ -230,6 +250,13 @@ def _show(console: Console, job: dict[str, Any]) -> None:
     rows = [(d["name"], short(d["node"]), d["answer"], d["standing"], d["reason"]) for d in job["decisions"]]
     table(console, "Decisions", ("hub", "id", "answer", "standing", "reason"), rows)
     console.print(f"\n{job['consent']}", markup=False)
+
+
+def _noise_shown(privacy: dict[str, Any] | None) -> str:
+    if privacy is None:
+        return "none: the sums are exact"
+    epsilon = f"epsilon {privacy['epsilon']:.3g} at delta {privacy['delta']:g}"
+    return f"hides one {privacy['unit']}: {epsilon} (rho {privacy['rho']:.3g})"
 
 
 @command.command("approve")

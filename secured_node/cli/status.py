@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from secured_node.cli.common import ask, put, table, with_json, with_state
+from secured_node.cli.common import ask, put, spent, table, with_json, with_state
 
 
 @click.command("status")
@@ -24,6 +24,8 @@ def command(state: Path, as_json: bool) -> None:
         walls = value["sandbox"]
         console.print(f"{'sandbox':<12} {', '.join(walls['raised']) if walls else 'not tried yet'}")
         console.print(f"{'jobs':<12} {', '.join(f'{n} {s}' for s, n in value['jobs'].items()) or 'none'}")
+        for budget in value["budgets"]:
+            console.print(f"{'epsilon':<12} {budget['data']}: {spent(budget)}", markup=False)
         if value["answers_needed"]:
             console.print(f"{'':<12} waiting for your answer: {value['answers_needed']} (secured-node job list)")
         links = [

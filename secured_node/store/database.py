@@ -40,6 +40,7 @@ MIGRATIONS: Final = (
     """,
     "CREATE TABLE waited (job BLOB PRIMARY KEY, seconds REAL NOT NULL CHECK (seconds >= 0)) STRICT;",
     "CREATE TABLE local_reason (job BLOB PRIMARY KEY, data BLOB NOT NULL) STRICT;",
+    "CREATE TABLE spent (job BLOB PRIMARY KEY, data BLOB NOT NULL) STRICT;",
 )
 """Each is applied once, in order; the file's user_version says how many were."""
 

@@ -253,6 +253,7 @@ DATA_SETS: Final = Table("data_set", "name")
 RESULTS: Final = Table("result", "job")
 LOCAL_REASONS: Final = Table("local_reason", "job")
 """Why a job failed here, in words for this site's own people: they may name files and columns. Never in a record."""
+SPENT: Final = Table("spent", "job")
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -13,20 +13,28 @@ Three rules for whoever writes a task:
    exponential, no linear algebra library: those differ in the last bit between processors, and nodes that disagree
    about `done` or `layout` would part for ever. `local` and `result` are free to use anything.
 3. A state is plain values: it goes through msgpack to disk and back.
+
+Noise (`protocols.privacy`). A task that can be noised says in how many sums (`noisy_rounds`), names the blocks of a
+noisy vector with the norm of one record's part in each (`clipped`), and hands over the parts record by record
+(`contributions`), each made from that record and public state alone. Clipping, rounding, adding up and the noise itself
+are the worker's. Sums then arrive as floating-point numbers, counts too. A task that says nothing of this takes no
+noise, and its jobs with noise are refused.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from fractions import Fraction
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols.encoding import Layout, WordBits
+from protocols.privacy.plan import Clipped, Plan, plan_noise
 from secured_node.data.errors import DataError
 from secured_node.data.schema import Schema
 from secured_node.data.strict import strict
@@ -68,10 +76,26 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise TooFewRowsError(self.min_rows, noun)
 
 
+Unit = Literal["record", "site"]
+"""What noise hides: one record (a row) of a site's data, or all that the site put in."""
+
+
+class Noise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The noise of a job. unit: what it hides. rho: its cost in zCDP over all rounds, spread evenly over them. delta:
+    at which people are told an epsilon. colluders: members whose parts of the noise do not count."""
+
+    unit: Unit
+    rho: Annotated[float, msgspec.Meta(gt=0)]
+    rounds: Annotated[int, msgspec.Meta(ge=1)]
+    delta: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    colluders: Annotated[int, msgspec.Meta(ge=0)]
+
+
 class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Public state of a job. members: how many vectors each sum adds up."""
+    """Public state of a job. members: how many vectors each sum adds up. noise: None if the sums are exact."""
 
     members: Annotated[int, msgspec.Meta(ge=1, le=MEMBERS_MAX)]
+    noise: Noise | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +189,41 @@ class Task(ABC, Generic[P, S, D]):
     @abstractmethod
     def update(self, state: S, sums: Sums) -> S:
         """The next state, from the sum of all sites' vectors."""
+
+    # -- noise ---------------------------------------------------------------------------------------------------
+
+    def noisy_rounds(self, parameters: P, unit: Unit) -> int:
+        """The largest number of noisy sums. Raises `DataError` if the task cannot hide that unit, as most cannot."""
+        raise self._cannot(unit)
+
+    def with_noise(self, state: S, noise: Noise) -> S:
+        """The first state of a job with noise."""
+        return msgspec.structs.replace(state, noise=noise)
+
+    def records_max(self, state: S) -> int:
+        """The largest number of records of one site; a site that hands over more refuses."""
+        raise self._cannot("record")
+
+    def clipped(self, state: S) -> tuple[Clipped, ...]:
+        """The blocks of this round's noisy vector, from public state alone."""
+        raise self._cannot("record")
+
+    def contributions(self, state: S, prepared: D) -> Iterator[Values]:
+        """This site's records, in chunks: for each block an array of shape (records, length)."""
+        raise self._cannot("record")
+
+    def plan(self, state: S, word_bits: WordBits) -> Plan:
+        """How this round's noisy vector becomes words, for a state with noise."""
+        noise = state.noise
+        if noise is None:
+            raise DataError("the job", "it has no noise to plan for")
+        rho = Fraction(noise.rho) / noise.rounds
+        clipped, records_max = self.clipped(state), self.records_max(state)
+        return plan_noise(clipped, records_max, rho, state.members, noise.colluders, word_bits)
+
+    def _cannot(self, unit: Unit) -> DataError:
+        why = f"it cannot say how much one {unit} changes its sums, so noise that hides one would be a guess"
+        return DataError(f"task {self.name}", why, "submit the job without noise, or for another unit")
 
     @abstractmethod
     def done(self, state: S) -> bool:

@@ -1,11 +1,13 @@
 """A vector of pseudo-random numbers, summed: for measuring what a round costs. It reads no data.
 
 All members put in the same vector, made from a formula when the worker opens the job and so before any clock starts.
-Its sum is therefore known, and a sample of it is checked.
+Its sum is therefore known, and a sample of it is checked. With noise the whole vector counts as one record.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import msgspec
@@ -13,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.encoding import Block, Layout, WordBits, finest_scale
+from protocols.privacy.plan import Clipped
 from secured_node.data.schema import Schema
 from secured_node.data.table import Table
-from secured_node.tasks.base import Result, ResultTable, State, Sums, Task, Values
+from secured_node.tasks.base import Result, ResultTable, State, Sums, Task, Unit, Values
 
 LENGTH_MAX = 1 << 28
 """Numbers in a vector: 2 GiB of doubles, what a worker can hold a few times."""
@@ -82,9 +85,23 @@ class Bench(Task[BenchParameters, BenchState, NDArray[np.float64]]):
     def done(self, state: BenchState) -> bool:
         return state.rounds_done >= state.parameters.rounds
 
+    def noisy_rounds(self, parameters: BenchParameters, unit: Unit) -> int:
+        return parameters.rounds
+
+    def records_max(self, state: BenchState) -> int:
+        return 1
+
+    def clipped(self, state: BenchState) -> tuple[Clipped, ...]:
+        length = state.parameters.length
+        return (Clipped("vector", length, math.sqrt(length), 1.0, largest=1.0),)
+
+    def contributions(self, state: BenchState, prepared: NDArray[np.float64]) -> Iterator[Values]:
+        yield {"vector": prepared[np.newaxis]}
+
     def result(self, state: BenchState) -> Result:
-        parameters, scale = state.parameters, self.layout(state).blocks[0].scale
-        allowed = state.members / scale  # each member's rounding error is below 1 / scale
+        parameters = state.parameters
+        block = (self.layout(state) if state.noise is None else self.plan(state, parameters.word_bits).layout).blocks[0]
+        allowed = state.members * (1 + block.noise_max) / block.scale  # each member's rounding error is below 1 / scale
         data: dict[str, str | int | float] = {
             "task": self.name,
             "length": parameters.length,

@@ -3,7 +3,8 @@
 Rules.
 - The state after the sums of rounds 1 to r depends on parameters, schema, number of members and those sums alone.
   Whoever follows the same sums, a worker that was opened anew or a simulator, has the same state.
-- A vector is made once for a round (its rounding is random); who keeps it is the caller's affair.
+- A vector is made once for a round (its rounding and its noise are random); who keeps it is the caller's affair.
+- With noise, the task hands over its records one by one; what bounds their weight, and the noise, is added here.
 
 The worker follows a course behind its walls, the simulator many of them in one process: it is the same code.
 """
@@ -11,17 +12,20 @@ The worker follows a course behind its walls, the simulator many of them in one 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from protocols.core import Draw
 from protocols.encoding import Layout, WordBits, Words, blocks_beyond, check_headroom, decode, encode
+from protocols.privacy.accounting import epsilon_of
+from protocols.privacy.plan import encode_noisy
 from secured_node.data.errors import DataError
 from secured_node.data.schema import Schema
 from secured_node.data.table import Table
 from secured_node.tasks import find_task
-from secured_node.tasks.base import Result, Task
+from secured_node.tasks.base import Cell, Noise, Result, ResultTable, Task
 
 LAYOUT_HAS_NO_SUM = "the sum is not one that honest sites' vectors can have"
 
@@ -29,34 +33,53 @@ LAYOUT_HAS_NO_SUM = "the sum is not one that honest sites' vectors can have"
 class Course:
     """A job as all its nodes see it.
 
-    task: what is computed. bits: of the words. members: vectors in each sum. state: the task's, after `rounds_done`
-    sums.
+    task: what is computed. bits: of the words. members: vectors in each sum. noise: None for exact sums. rounds_max:
+    the largest number of sums that the job can take. state: the task's, after `rounds_done` sums.
     """
 
-    def __init__(self, task: str, raw: Mapping[str, Any], schema: Schema | None, members: int) -> None:
-        """The start. raw: the task's parameters as plain values. Raises `DataError`."""
+    def __init__(
+        self,
+        task: str,
+        raw: Mapping[str, Any],
+        schema: Schema | None,
+        members: int,
+        noise: Noise | None = None,
+    ) -> None:
+        """The start. raw: the task's parameters as plain values. Raises `DataError`, also if the task takes no such
+        noise."""
         self.task: Task[Any, Any, Any] = find_task(task)
         self.parameters = self.task.parse(raw)
         self.members = members
         self.bits: WordBits = self.task.word_bits(self.parameters)
         self.state = self.task.start(self.parameters, schema, members)
+        self.rounds_max = self.task.rounds_max(self.parameters)
+        self.noise = noise
+        if noise is not None:
+            self._begin_noise(noise)
         self.rounds_done = 0
+        self._deviations: dict[str, float] = {}
+
+    def _begin_noise(self, noise: Noise) -> None:
+        self.rounds_max = self.task.noisy_rounds(self.parameters, noise.unit)
+        if self.rounds_max > noise.rounds:
+            why = f"its cost is spread over {noise.rounds} sums, and its task takes {self.rounds_max}"
+            raise DataError("the job's noise", why, "submit it with more rounds")
+        self.state = self.task.with_noise(self.state, noise)
 
     @property
     def done(self) -> bool:
         """Whether the job has its result."""
         return self.task.done(self.state)
 
-    @property
-    def rounds_max(self) -> int:
-        """The largest number of sums that the job can take."""
-        return self.task.rounds_max(self.parameters)
-
     def layout(self) -> Layout:
         """Of the coming round's vectors. Raises `EncodingError` if their sum could overflow."""
-        layout = self.task.layout(self.state)
+        layout = self._layout()
         check_headroom(layout, self.bits, self.members)
         return layout
+
+    def _layout(self) -> Layout:
+        noisy = self.noise is not None
+        return self.task.plan(self.state, self.bits).layout if noisy else self.task.layout(self.state)
 
     def prepare(self, table: Table | None) -> Any:
         """What a site's vectors are made from. Raises `DataError` if it must not take part."""
@@ -68,26 +91,51 @@ class Course:
 
     def apply(self, total: Words) -> None:
         """Take the sum of the coming round into the state. Raises `DataError` for words that are no sum of vectors."""
-        layout = self.task.layout(self.state)
+        layout = self._layout()
         beyond = blocks_beyond(total, layout, self.bits, self.members)
         if beyond:
             raise DataError(f"the sum of round {self.rounds_done + 1}", f"{LAYOUT_HAS_NO_SUM}: {', '.join(beyond)}")
+        if self.noise is not None:
+            plan = self.task.plan(self.state, self.bits)
+            self._deviations = {noisy.block.name: noisy.deviation(self.members) for noisy in plan.blocks}
         self.state = self.task.update(self.state, decode(total, layout, self.bits))
         self.rounds_done += 1
 
     def result(self) -> Result:
-        """The result of a course that is done."""
-        return self.task.result(self.state)
+        """The result of a course that is done; beside it, what noise is in it."""
+        result = self.task.result(self.state)
+        return result if self.noise is None else _with_noise(result, self.noise, self._deviations)
 
 
 def make_words(task: str, state: bytes, members: int, bits: WordBits, prepared: Any, key: bytes) -> Words:
     """One site's words for the round to which a dumped state belongs: a function of plain values, for any process.
 
-    key: 32 random bytes for the rounding. Raises `EncodingError`, and what the task raises.
+    key: 32 random bytes for the rounding or the noise. Raises `EncodingError`, and what the task raises.
     """
     found = find_task(task)
     loaded = found.load(state)
+    if loaded.noise is not None:
+        return encode_noisy(found.contributions(loaded, prepared), found.plan(loaded, bits), bits, lambda _: key)
     return encode(found.local(loaded, prepared), found.layout(loaded), bits, members, lambda _: key)
+
+
+def _with_noise(result: Result, noise: Noise, deviations: dict[str, float]) -> Result:
+    """The result and its noise. deviations: of the last sums, by block, in the blocks' units."""
+    told: dict[str, str | int | float] = {
+        "hides": f"one {noise.unit}",
+        "epsilon": epsilon_of(noise.rho, noise.delta),
+        "delta": noise.delta,
+        "rho": noise.rho,
+        "sums": noise.rounds,
+        "colluders": noise.colluders,
+    }
+    rows: list[tuple[Cell, ...]] = [
+        *told.items(),
+        *((f"standard deviation in '{name}'", value) for name, value in deviations.items()),
+    ]
+    table = ResultTable("Noise", ("figure", "value"), tuple(rows))
+    data = result.data | {"noise": told | {"standard_deviations": deviations}}
+    return replace(result, data=data, tables=(*result.tables, table))
 
 
 def add(vectors: Sequence[Words]) -> Words:

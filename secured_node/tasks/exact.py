@@ -17,6 +17,17 @@ Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
 
 
+_LOG_2_HIGH = 0.693147180369123816490
+"""log 2 to 33 bits: times a whole number below 2^20 it is exact."""
+_LOG_2_LOW = 1.90821492927058770002e-10
+"""The rest of it."""
+_PER_LOG_2 = 1.4426950408889634
+_EXP_END = 690.0
+"""exp(-690) is 10^-300: no sum of rows feels it."""
+_EXP_DEGREE = 14
+"""0.35^15 / 15! is 10^-19."""
+
+
 class SingularError(ArithmeticError):
     """A matrix is not positive definite. column: the first one that depends on those before it."""
 
@@ -32,6 +43,22 @@ def symmetric(upper: Sequence[float], size: int) -> Matrix:
     matrix[rows, columns] = upper
     matrix[columns, rows] = upper
     return matrix
+
+
+def exp_of_minus(x: Vector) -> Vector:
+    """exp(-x) of each number from 0 up, good to a few units in the last place; beyond 690 it is 0.
+
+    x = k log 2 + r with |r| <= log(2) / 2, log 2 in two parts so that r is good to the last bit (Cody and Waite,
+    Software Manual for the Elementary Functions, 1980, chapter 6); then a Taylor polynomial. numpy's own may give
+    another last bit in another place of an array, where vector instructions end.
+    """
+    x = np.minimum(x, _EXP_END)
+    k = np.rint(x * _PER_LOG_2)
+    r = (x - k * _LOG_2_HIGH) - k * _LOG_2_LOW
+    power = np.ones_like(x)
+    for degree in range(_EXP_DEGREE, 0, -1):
+        power = 1.0 - r * power / degree
+    return np.where(x < _EXP_END, np.ldexp(power, -k.astype(np.int64)), 0.0)
 
 
 def dot(left: Vector, right: Vector) -> float:

@@ -13,25 +13,32 @@ constant, with 1 % for the rounding of the first round, whatever the ranges in t
 N = 1,000 a 64-bit word leaves 2^-50 as the unit of last place. The deviance at trial coefficients has no such bound,
 and is clipped: `glm_newton` says why that is right. Standardising changes neither the model nor its coefficients, which
 are carried back exactly; so the first round's rounding does not matter beyond the 1 % (for the ridge it is corrected).
+
+With noise all this is another way: `glm_noisy`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import msgspec
 import numpy as np
 
 from protocols.encoding import Layout
+from protocols.privacy.plan import Clipped
 from secured_node.data.errors import DataError
 from secured_node.data.schema import Schema
 from secured_node.data.table import Table
-from secured_node.tasks.base import Result, Sums, Task, Values, need_schema, need_table
+from secured_node.tasks import glm_noisy
+from secured_node.tasks.base import Noise, Result, Sums, Task, Unit, Values, need_schema, need_table
 from secured_node.tasks.glm_family import BOUNDS, row_terms
 from secured_node.tasks.glm_newton import advance
+from secured_node.tasks.glm_noisy_result import noisy_success
 from secured_node.tasks.glm_result import failure, success
 from secured_node.tasks.glm_state import GlmParameters, GlmState
 from secured_node.tasks.glm_terms import TERMS_MAX, Design, Term, units_of
 from secured_node.tasks.moments import local_moments, moment_blocks, spreads
-from secured_node.tasks.units import real_block
+from secured_node.tasks.units import WORD_BITS, real_block
 
 SLACK = 1.01
 """For the rounding of the first round; the two limits of `moments` keep it under 1 %."""
@@ -86,7 +93,26 @@ class Glm(Task[GlmParameters, GlmState, Design]):
         return _evaluate(state, prepared)
 
     def update(self, state: GlmState, sums: Sums) -> GlmState:
+        if state.noise is not None:
+            return glm_noisy.advance(state, sums, self.plan(state, WORD_BITS))
         return _standardise(state, self.layout(state), sums) if state.stage == "moments" else advance(state, sums)
+
+    def noisy_rounds(self, parameters: GlmParameters, unit: Unit) -> int:
+        if unit != "record":
+            raise self._cannot(unit)
+        return 1 if parameters.family == "gaussian" else parameters.steps
+
+    def with_noise(self, state: GlmState, noise: Noise) -> GlmState:
+        return glm_noisy.begin(state, noise)
+
+    def records_max(self, state: GlmState) -> int:
+        return state.parameters.rows_max
+
+    def clipped(self, state: GlmState) -> tuple[Clipped, ...]:
+        return glm_noisy.clipped_blocks(state)
+
+    def contributions(self, state: GlmState, prepared: Design) -> Iterator[Values]:
+        return glm_noisy.row_parts(state, prepared)
 
     def done(self, state: GlmState) -> bool:
         return state.stage == "done"
@@ -94,7 +120,9 @@ class Glm(Task[GlmParameters, GlmState, Design]):
     def result(self, state: GlmState) -> Result:
         if not self.done(state):
             raise DataError("the job", "it has no result yet")
-        return failure(state) if state.problem else success(state)
+        if state.problem:
+            return failure(state)
+        return success(state) if state.noise is None else noisy_success(state, self.plan(state, WORD_BITS))
 
 
 def _evaluate(state: GlmState, design: Design) -> Values:

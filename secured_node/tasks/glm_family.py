@@ -45,10 +45,16 @@ def row_terms(family: Family, eta: NDArray[np.float64], y: NDArray[np.float64]) 
     if family == "gaussian":
         residual = y - eta
         return RowTerms(residual, np.ones_like(eta), float(np.square(residual).sum()))
-    # Everything through exp(-|eta|), so that nothing overflows or cancels however large eta is.
-    small = np.exp(-np.abs(eta))
+    residual, weight = binomial_terms(eta, y, np.exp(-np.abs(eta)))
+    deviance = 2 * float(np.logaddexp(0.0, np.where(y > 0.5, -eta, eta)).sum())
+    return RowTerms(residual, weight, deviance)
+
+
+def binomial_terms(
+    eta: NDArray[np.float64], y: NDArray[np.float64], small: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Residual and weight of each row of a binomial. small: exp(-|eta|); everything goes through it, so that nothing
+    overflows or cancels however large eta is."""
     upper, lower = 1 / (1 + small), small / (1 + small)
     mu, complement = np.where(eta >= 0, upper, lower), np.where(eta >= 0, lower, upper)
-    residual = np.where(y > 0.5, complement, -mu)
-    deviance = 2 * float(np.logaddexp(0.0, np.where(y > 0.5, -eta, eta)).sum())
-    return RowTerms(residual, upper * lower, deviance)
+    return np.where(y > 0.5, complement, -mu), upper * lower

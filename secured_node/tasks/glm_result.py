@@ -46,7 +46,7 @@ def fit_of(state: GlmState) -> Fit:
     effective = float(np.trace(inverse @ information)) if state.parameters.ridge else float(state.size)
     covariance = inverse @ information @ inverse if state.parameters.ridge else inverse
     outcome_centre, outcome_scale = state.centres[-1], state.scales[-1]
-    back = _back(state)
+    back = backwards(state)
     coefficients = back @ np.array(state.coefficients)
     coefficients[0] += outcome_centre
     freedom = state.rows - effective
@@ -69,7 +69,7 @@ def fit_of(state: GlmState) -> Fit:
     )
 
 
-def _back(state: GlmState) -> Matrix:
+def backwards(state: GlmState) -> Matrix:
     """The matrix that takes coefficients of standardised terms to the schema's units (but for the outcome's centre)."""
     centres, scales = np.array(state.centres[:-1]), np.array(state.scales[:-1])
     back = np.diag(np.concatenate([[1.0], 1 / scales]))
@@ -100,7 +100,7 @@ def success(state: GlmState) -> Result:
     lower, upper = fit.coefficients - width * errors, fit.coefficients + width * errors
     numbers = np.column_stack([fit.coefficients, errors, statistics, p_values, lower, upper])
     rows = [dict(zip(columns, row, strict=True)) for row in numbers.tolist()]
-    data = _head(state) | {
+    data = head(state) | {
         "coefficients": dict(zip(state.names, rows, strict=True)),
         "deviance": fit.deviance,
         "null_deviance": fit.null_deviance,
@@ -115,12 +115,13 @@ def success(state: GlmState) -> Result:
 
 def failure(state: GlmState) -> Result:
     """The result of a job without a fit."""
-    return Result(_head(state) | {"problem": state.problem}, problem=state.problem)
+    return Result(head(state) | {"problem": state.problem}, problem=state.problem)
 
 
-def _head(state: GlmState) -> dict[str, Any]:
+def head(state: GlmState) -> dict[str, Any]:
+    """What every result says first. With noise, what it would have to be counted for is left out."""
     parameters = state.parameters
-    head: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "task": "glm",
         "family": parameters.family,
         "outcome": state.terms[-1].name,
@@ -128,23 +129,30 @@ def _head(state: GlmState) -> dict[str, Any]:
         "ridge": parameters.ridge,
         "confidence": parameters.confidence,
         "rows": state.rows,
-        "left_out": state.left_out,
     }
-    if parameters.family == "binomial":
-        head["events"] = state.events
-    return head
+    if state.noise is None:
+        figures["left_out"] = state.left_out
+    if parameters.family == "binomial" and state.noise is None:
+        figures["events"] = state.events
+    return figures
 
 
 def _tables(
     state: GlmState, data: dict[str, Any], columns: tuple[str, ...], numbers: NDArray[np.float64]
 ) -> tuple[ResultTable, ...]:
-    tail = f"{50 * (1 - state.parameters.confidence):g} %", f"{50 * (1 + state.parameters.confidence):g} %"
-    heads = ("term", "coefficient", "standard error", columns[2], "p value", *tail)
-    body = tuple((name, *row) for name, row in zip(state.names, numbers.tolist(), strict=True))
     shown = ("rows", "left_out", "events", "deviance", "null_deviance", "log_likelihood", "aic", "evaluations")
     figures = tuple((key.replace("_", " "), data[key]) for key in shown if key in data)
-    title = f"{data['outcome']} ~ {' + '.join(data['covariates'])} ({data['family']})"
-    return ResultTable(title, heads, body), ResultTable("Fit", ("figure", "value"), figures)
+    return coefficient_table(state, columns[2], numbers), ResultTable("Fit", ("figure", "value"), figures)
+
+
+def coefficient_table(state: GlmState, letter: str, numbers: NDArray[np.float64]) -> ResultTable:
+    """Coefficients for people. letter: of the test statistic. numbers: of shape (p, 6), a row a coefficient."""
+    parameters = state.parameters
+    tail = f"{50 * (1 - state.parameters.confidence):g} %", f"{50 * (1 + state.parameters.confidence):g} %"
+    heads = ("term", "coefficient", "standard error", letter, "p value", *tail)
+    body = tuple((name, *row) for name, row in zip(state.names, numbers.tolist(), strict=True))
+    title = f"{state.terms[-1].name} ~ {' + '.join(parameters.covariates)} ({parameters.family})"
+    return ResultTable(title, heads, body)
 
 
 def _arrays(fit: Fit, errors: Vector) -> dict[str, NDArray[np.float64]]:

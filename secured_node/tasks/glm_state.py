@@ -26,7 +26,9 @@ class GlmParameters(Parameters, frozen=True, kw_only=True, forbid_unknown_fields
     ridge: adds ridge / 2 times the sum of squared slopes to the negative log likelihood; the slopes are those of
     standardised covariates, so that units do not matter; the intercept is free.
     confidence: of the intervals. tolerance: fitting stops when no linear combination of coefficients would move by more
-    than this many of its standard errors. fits_max: evaluations of the model at all sites, before giving up.
+    than this many of its standard errors. fits_max: evaluations of the model at all sites, before giving up. steps:
+    with noise, evaluations of a binomial model; each has a share of the cost. (Then the ridge's slopes are those of
+    covariates on the scale of their declared ranges, tolerance and fits_max say nothing.)
     """
 
     family: Family
@@ -37,6 +39,7 @@ class GlmParameters(Parameters, frozen=True, kw_only=True, forbid_unknown_fields
     confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.95
     tolerance: Annotated[float, msgspec.Meta(ge=1e-12, le=1e-2)] = 1e-8
     fits_max: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 60
+    steps: Annotated[int, msgspec.Meta(ge=1, le=50)] = 4
 
     def __post_init__(self) -> None:
         if len({self.outcome, *self.covariates}) != 1 + len(self.covariates):

@@ -5,22 +5,37 @@ suffer from the cancellation of "mean of squares minus square of mean": the two-
 LeVeque, "Algorithms for computing the sample variance", The American Statistician 37 (1983), section 2.
 
 Bounds: on the scale of `units`, a sum over rows is at most the number of rows (the job's rows_max), a squared deviation
-at most 4, and the number of rows that have the column is public after the first round.
+at most 4, and the number of rows that have the column is public after the first round. With noise there is one round:
+see `summary_noisy`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 
 from protocols.encoding import Layout
+from protocols.privacy.plan import Clipped
 from secured_node.data.errors import DataError
 from secured_node.data.schema import Column, Schema
 from secured_node.data.table import Table
-from secured_node.tasks.base import Parameters, Result, ResultTable, State, Sums, Task, Values, need_schema, need_table
+from secured_node.tasks.base import (
+    Parameters,
+    Result,
+    ResultTable,
+    State,
+    Sums,
+    Task,
+    Values,
+    need_schema,
+    need_table,
+)
+from secured_node.tasks.base import Unit as PrivacyUnit
+from secured_node.tasks.summary_noisy import clipped_blocks, noisy_figures, record_parts
 from secured_node.tasks.units import Unit, count_block, real_block
 
 COLUMNS_MAX = 1000
@@ -117,7 +132,24 @@ class Summary(Task[SummaryParameters, SummaryState, Table]):
             )
         return values
 
+    def noisy_rounds(self, parameters: SummaryParameters, unit: PrivacyUnit) -> int:
+        if unit != "record":
+            raise self._cannot(unit)
+        return 1
+
+    def records_max(self, state: SummaryState) -> int:
+        return state.parameters.rows_max
+
+    def clipped(self, state: SummaryState) -> tuple[Clipped, ...]:
+        return clipped_blocks(state.schema)
+
+    def contributions(self, state: SummaryState, prepared: Table) -> Iterator[Values]:
+        return record_parts(state.schema, prepared)
+
     def update(self, state: SummaryState, sums: Sums) -> SummaryState:
+        if state.noise is not None:
+            figures = noisy_figures(state.schema, sums)
+            return msgspec.structs.replace(state, stage="done", **msgspec.structs.asdict(figures))
         if state.stage == "squares":
             squares = tuple(sums["squares"].tolist())
             return msgspec.structs.replace(state, stage="done", squares=squares)
@@ -150,7 +182,7 @@ class Summary(Task[SummaryParameters, SummaryState, Table]):
                 f"Levels ({state.rows} rows)",
                 ("column", "level", "count", "share of those known", "missing"),
                 tuple(
-                    (name, level, count, count / column["count"] if column["count"] else None, column["missing"])
+                    (name, level, count, count / column["count"] if column["count"] > 0 else None, column["missing"])
                     for name, column in columns.items()
                     for level, count in column.get("levels", {}).items()
                 ),
@@ -185,7 +217,7 @@ def _means(state: SummaryState) -> list[float]:
     """Means of the numeric columns on the scale of their units; 0 for a column that nobody has."""
     present = dict(zip(state.schema.columns, state.present, strict=True))
     return [
-        total / present[name] if present[name] else 0.0
+        total / present[name] if present[name] > 0 else 0.0
         for (name, _), total in zip(_numeric(state.schema), state.sums, strict=True)
     ]
 
@@ -203,7 +235,7 @@ def _describe(state: SummaryState) -> dict[str, dict[str, Any]]:
             variance = unit.half**2 * max(square, 0.0) / (count - 1) if count > 1 else None
             figures |= {
                 "unit": column.unit,
-                "mean": unit.centre + unit.half * mean if count else None,
+                "mean": unit.centre + unit.half * mean if count > 0 else None,
                 "variance": variance,
                 "standard_deviation": None if variance is None else math.sqrt(variance),
             }

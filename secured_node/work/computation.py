@@ -3,7 +3,7 @@
 Rules.
 - `apply` counts: see `tasks.course`. A worker that is opened anew and given the same sums has the same state.
 - `local` for round r + 1 is possible only in that state, and gives the same integers however often it is asked.
-- What the job record says and what the task makes of it must agree (word size, rows), else the job is refused.
+- What the job record says and what the task makes of it must agree (word size, rows, noise), else the job is refused.
 - The daemon's order is not believed where it would make sums finer than this site allows: the floor on rows is the
   worker's own.
 """
@@ -24,7 +24,7 @@ from secured_node.data.errors import DataError
 from secured_node.data.schema import Schema
 from secured_node.data.table import Table
 from secured_node.tasks import find_task
-from secured_node.tasks.base import TooFewRowsError
+from secured_node.tasks.base import Noise, TooFewRowsError
 from secured_node.tasks.course import Course
 from secured_node.work.documents import Description
 from secured_node.work.failures import WorkerError
@@ -44,7 +44,7 @@ class Computation:
         self._kept, self._rounds_max = kept, order.rounds_max
         raw = parse_parameters(description.parameters, find_task(order.task), order.min_rows)
         schema, mapping = parse_data(description)
-        course = self._course = Course(order.task, raw, schema, order.members)
+        course = self._course = Course(order.task, raw, schema, order.members, _terms(order))
         if course.bits != order.word_bits:
             raise DataError(
                 "the job",
@@ -131,6 +131,15 @@ def _check_floor(min_rows: int, floor: int) -> None:
             f"it is content with {min_rows} rows of a site; this site's worker wants {floor}",
             "submit it with a larger min_rows; the worker's own command line (--min-rows) sets the floor",
         )
+
+
+def _terms(order: Open) -> Noise | None:
+    """The noise that is ordered; its cost is spread over all rounds that the job allows."""
+    noise = order.noise
+    if noise is None:
+        return None
+    rounds = order.rounds_max
+    return Noise(unit=noise.unit, rho=noise.rho, rounds=rounds, delta=noise.delta, colluders=noise.colluders)
 
 
 def _need(schema: Schema | None) -> Schema:

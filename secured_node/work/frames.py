@@ -35,6 +35,8 @@ TEXT_CHARS_MAX: Final = 2000
 ROUNDS_MAX: Final = 100_000
 MEMBERS_MAX: Final = 4096
 ROWS_MAX: Final = 10**9
+RHO_MAX: Final = 10_000.0
+"""As `protocols.privacy.accounting`; not imported from there, since a worker has its walls before numpy."""
 ROWS_FLOOR: Final = 10
 """Sums over fewer rows of a site say too much of each of them. A worker that was not told otherwise on its own command
 line refuses jobs that are content with fewer."""
@@ -106,12 +108,22 @@ class Check(Attached, frozen=True):
     path: AbsolutePath
 
 
+class Noise(Frame, frozen=True):
+    """The noise of a job: see `tasks.base.Noise`."""
+
+    unit: Literal["record", "site"]
+    rho: Annotated[float, msgspec.Meta(gt=0, le=RHO_MAX)]
+    delta: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    colluders: Annotated[int, msgspec.Meta(ge=0, le=MEMBERS_MAX)]
+
+
 class Open(Attached, frozen=True):
     """Take up a job; answered by `Walled`, `Opened`. Attached: a `Description`.
 
     path: of the data set; None for a task that uses none, and for a node that only reads along (it applies sums and
     has the result, but makes no vectors). members: of the cohort. word_bits: of all vectors. min_rows: a site with
-    fewer usable rows refuses; of the job record, so the same at all sites. rounds_max: that the job allows.
+    fewer usable rows refuses; of the job record, so the same at all sites. rounds_max: that the job allows. noise: None
+    for exact sums.
     """
 
     job: JobName
@@ -121,6 +133,7 @@ class Open(Attached, frozen=True):
     word_bits: Literal[32, 64]
     min_rows: Annotated[int, msgspec.Meta(ge=1, le=ROWS_MAX)]
     rounds_max: Round
+    noise: Noise | None = None
 
 
 class Local(Frame, frozen=True):

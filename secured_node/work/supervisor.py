@@ -22,6 +22,7 @@ from secured_node.work.frames import (
     Forget,
     Forgotten,
     FrameError,
+    Noise,
     Open,
     Opened,
     Try,
@@ -62,7 +63,7 @@ class OpenJob:
     job: its id in hexadecimal. task, parameters (a JSON object), members (of the cohort), word_bits, min_rows,
     rounds_max: of the job record and the cohort. path: of this site's data set, absolute, as the worker sees it; None
     for a task without data, and for a node that only reads along. schema, mapping: as TOML; a node that reads along
-    needs the schema too.
+    needs the schema too. noise: None for exact sums.
     """
 
     job: str
@@ -75,6 +76,7 @@ class OpenJob:
     path: str | None = None
     schema: str | None = None
     mapping: str | None = None
+    noise: Noise | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,8 @@ class Supervisor:
         dialogue = await self._begin()
         try:
             description = encode_document(Description(job.schema, job.mapping, _text(job.parameters)))
-            named = (job.job, job.task, _absolute(job.path), job.members, job.word_bits, job.min_rows, job.rounds_max)
+            numbers = (job.members, job.word_bits, job.min_rows, job.rounds_max)
+            named = (job.job, job.task, _absolute(job.path), *numbers, job.noise)
             await dialogue.attach("description", Open, *named, part=description, within_s=WALLS_S)
             walls: Walled = (await dialogue.answer(Walled, WALLS_S)).frame
             opened: Opened = (await dialogue.answer(Opened, OPEN_S)).frame

@@ -12,7 +12,7 @@ from secured_node.data.mapping import SiteMapping
 from secured_node.data.schema import Schema
 from secured_node.data.table import Table, build_table
 from secured_node.tasks import find_task
-from secured_node.tasks.base import Result
+from secured_node.tasks.base import Noise, Result
 from secured_node.tasks.course import Course, add
 
 
@@ -20,6 +20,20 @@ def run_task(name: str, raw: Mapping[str, Any], schema: Schema | None, tables: S
     """The result of a job over the tables, as the worker and the secure sum would compute it."""
     task = find_task(name)
     return task.result(list(run_states(name, raw, schema, tables))[-1])
+
+
+def run_noisy(
+    name: str, raw: Mapping[str, Any], schema: Schema | None, tables: Sequence[Table | None], noise: Noise, seed: int
+) -> tuple[Any, Result]:
+    """The last state and the result of a job with noise, drawn from a seed."""
+    course = Course(name, raw, schema, len(tables), noise)
+    prepared = [course.prepare(table) for table in tables]
+    draw = np.random.default_rng(seed).bytes
+    while not course.done:
+        assert course.rounds_done < course.rounds_max
+        course.apply(add([course.vector(data, draw) for data in prepared]))
+        course.state = course.task.load(course.task.dump(course.state))
+    return course.state, course.result()
 
 
 def run_states(

@@ -148,10 +148,12 @@ def test_groups_of_a_user_whom_the_machine_does_not_know_are_those_of_the_proces
 def test_metrics_are_lines_that_a_scraper_reads() -> None:
     link = {"peer": "did:key:z1", "sent_bytes": 5, "received_bytes": 7}
     status: dict[str, Any] = {"uptime_s": 1.5, "members": 2, "links_up": 1, "records": 9, "jobs": {"done": 3}}
-    text = metrics({**status, "refusals": {"late": 4}, "links": [link]})
+    budget = {"data": "clinic", "rho_max": 0.5, "rho_spent": 0.25, "rho_set_aside": 0.0}
+    text = metrics({**status, "refusals": {"late": 4}, "links": [link], "budgets": [budget]})
     lines = text.splitlines()
     assert 'secured_node_jobs{state="done"} 3' in lines and 'secured_node_refusals_total{code="late"} 4' in lines
     assert 'secured_node_link_sent_bytes_total{peer="did:key:z1"} 5' in lines
+    assert 'secured_node_privacy_rho_spent{data="clinic"} 0.25' in lines
     for line in lines:
         assert line.startswith("# ") or line.startswith("secured_node_"), line
     helps = [line for line in lines if line.startswith("# HELP")]

@@ -76,6 +76,13 @@ def test_example_tells_the_defaults_of_a_rule() -> None:
         assert (json.loads(told[1]) if told[1] else msgspec.NODEFAULT) == field.default, field.name
 
 
+def test_the_example_of_a_strict_site_means_what_it_says() -> None:
+    config = load_config(EXAMPLE.parent / "examples" / "privacy" / "config.toml")
+    assert config.privacy.noise == "record"
+    assert (config.privacy.epsilon_of("rare-diseases"), config.privacy.epsilon_of("heart-disease")) == (1.0, 4.0)
+    assert [(rule.action, rule.epsilon_max) for rule in config.policy.rule] == [("join", 0.5)]
+
+
 # --- what is wrong with a file ----------------------------------------------------------------------------------------
 
 BAD: list[Any] = [
@@ -97,6 +104,9 @@ BAD: list[Any] = [
     pytest.param(
         '[[policy.rule]]\naction = "join"\nmin_nodes = 2', "policy.rule[0].min_nodes", "", ">= 3", id="min-nodes"
     ),
+    pytest.param('[privacy]\nnoise = "some"', "privacy.noise", "'some'", "record", id="noise"),
+    pytest.param("[privacy]\nepsilon_max = 0", "privacy.epsilon_max", "0", "> 0", id="epsilon"),
+    pytest.param("[privacy]\nbudget = { clinic = -1 }", "privacy.budget", "", "> 0", id="budget"),
     pytest.param('[network]\nlisen = "x"', "network", "lisen", "", id="unknown"),
     pytest.param('[network]\nlisen = "x"', "network", "lisen", "listen", id="unknown-allowed"),
     pytest.param("[netwrk]", "", "netwrk", "", id="section"),

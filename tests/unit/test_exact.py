@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from secured_node.tasks.exact import SingularError, cholesky, dot, product, solve, symmetric
+from secured_node.tasks.exact import SingularError, cholesky, dot, exp_of_minus, product, solve, symmetric
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 60])
@@ -39,3 +39,15 @@ def test_what_is_singular_is_named(matrix: list[list[float]], column: int) -> No
     with pytest.raises(SingularError) as caught:
         cholesky(np.array(matrix), 1e-12)
     assert caught.value.column == column
+
+
+def test_exp_of_minus_is_the_exponential_and_the_same_at_every_place() -> None:
+    """Alone, at the end of an array, or between others: the same bits."""
+    x = np.concatenate([np.linspace(0, 50, 10_001), np.geomspace(1e-12, 689, 1000), [0.0, 690.0, 1e300]])
+    made = exp_of_minus(x)
+    np.testing.assert_allclose(made[:-2], np.exp(-x[:-2]), rtol=2e-15)
+    assert made[-2:].tolist() == [0.0, 0.0]
+    assert exp_of_minus(np.zeros(3)).tolist() == [1.0, 1.0, 1.0]
+    for start in range(0, 40):
+        for length in (1, 2, 3, 5, 8, 13):
+            np.testing.assert_array_equal(exp_of_minus(x[start : start + length]), made[start : start + length])

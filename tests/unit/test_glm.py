@@ -316,7 +316,7 @@ def test_a_site_with_another_schema_is_refused() -> None:
         task.prepare(state, None)
 
 
-@pytest.mark.parametrize("module", ["exact", "glm_newton"])
+@pytest.mark.parametrize("module", ["exact", "glm_newton", "glm_noisy", "summary_noisy"])
 def test_updates_are_bit_exact(module: str) -> None:
     """No call whose last bit depends on the processor: see `exact`."""
     source = Path(tasks.__file__).with_name(f"{module}.py").read_text()

@@ -22,7 +22,7 @@ PRODUCT = ("protocols", "secured_node", "simulations", "demo", "benchmarks")
 PURE = {
     *("protocols", "numpy", "cryptography", "nacl", "msgspec"),
     *("__future__", "base64", "binascii", "collections", "dataclasses", "enum", "functools", "hashlib", "hmac"),
-    *("ipaddress", "itertools", "math", "re", "struct", "typing", "unicodedata"),
+    *("fractions", "ipaddress", "itertools", "math", "re", "struct", "typing", "unicodedata"),
 }
 """All that a protocol may rest on: what has no clock, no randomness and no world."""
 CIPHERS = {"cryptography.exceptions", "cryptography.hazmat.primitives"}
@@ -45,13 +45,26 @@ ARROWS = {
     "__main__": {"cli"},
     "cli": {"app", "config", "data", "doctor", "founding", "hiding", "listening", "logs", "naming", "net", "recompute"}
     | {"state", "store", "tasks", "verify"},
-    "app": {"api", "config", "datasets", "driver", "founding", "jobs", "listening", "logs", "membership", "net"}
+    "app": {
+        "api",
+        "budget",
+        "config",
+        "datasets",
+        "driver",
+        "founding",
+        "jobs",
+        "listening",
+        "logs",
+        "membership",
+        "net",
+    }
     | {"notify", "service", "state", "store", "work"},
     "doctor": {"config", "founding", "net", "state", "store", "work"},
     "recompute": {"data", "verify", "work"},
     "api": {"config", "membership", "naming", "service", "store", "work"},
     "service": {"config", "datasets", "driver", "jobs", "naming", "net", "outlook", "proposal", "store", "work"},
-    "jobs": {"config", "datasets", "driver", "policy", "store", "work"},
+    "budget": {"config", "policy", "store", "work"},
+    "jobs": {"budget", "config", "datasets", "driver", "policy", "store", "work"},
     "membership": {"driver", "net", "store"},
     "founding": {"net", "state", "store"},
     "datasets": {"policy", "store"},

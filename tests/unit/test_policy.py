@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -10,8 +11,10 @@ import pytest
 from protocols.identity import Identity
 from protocols.job.events import Decide
 from protocols.job.kinds import Answer, DataRef, JobSpec
-from secured_node.config import Policy, Rule
-from secured_node.policy import ROWS_MIN, DataFacts, decide
+from protocols.job.kinds import Privacy as Noise
+from protocols.privacy.accounting import rho_of
+from secured_node.config import Policy, Privacy, Rule
+from secured_node.policy import ROWS_MIN, Budget, DataFacts, decide
 
 ALICE, BOB = Identity(b"\1" * 32).node, Identity(b"\2" * 32).node
 DIGEST = bytes(32)
@@ -26,8 +29,11 @@ def judged(rule: dict[str, Any] | list[dict[str, Any]], default: str = "ask", **
     given = FACTS if spec.get("data", True) is not None else None
     facts, member = spec.pop("facts", given), spec.pop("member", True)
     submitter, floor = spec.pop("submitter", ALICE), spec.pop("floor", ROWS_MIN)
-    job = JobSpec("summary", b"{}", DataRef("clinic", "1", DIGEST), "a study")
-    return decide(policy, submitter, msgspec.structs.replace(job, **spec), facts, member=member, floor=floor)
+    privacy, left = msgspec.convert(spec.pop("options", {}), Privacy), spec.pop("left", None)
+    whole = Fraction(rho_of(privacy.epsilon_of("clinic"), privacy.delta))
+    budget = Budget(whole, whole if left is None else Fraction(left))
+    job = msgspec.structs.replace(JobSpec("summary", b"{}", DataRef("clinic", "1", DIGEST), "a study"), **spec)
+    return decide(policy, privacy, submitter, job, facts, budget, member=member, floor=floor)
 
 
 @pytest.mark.parametrize("default", ["join", "ask", "refuse"])
@@ -138,3 +144,62 @@ def test_a_rule_never_asks_for_fewer_than_three_hubs_or_a_row() -> None:
     for wrong in ({"min_nodes": 2}, {"max_rounds": 0}, {"min_rows": 0}, {"action": "perhaps"}):
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert({"action": "join", **wrong}, Rule)
+
+
+# --- noise ------------------------------------------------------------------------------------------------------------
+
+RECORD, SITE = Noise("record", 0.01, 1e-6), Noise("site", 0.01, 1e-6)
+
+
+@pytest.mark.parametrize("where", ["the site", "the rule"])
+@pytest.mark.parametrize(
+    ("wanted", "noise", "allowed"),
+    [
+        ("none", None, True),
+        ("none", RECORD, True),
+        ("record", None, False),
+        ("record", RECORD, True),
+        ("record", SITE, True),
+        ("site", None, False),
+        ("site", RECORD, False),
+        ("site", SITE, True),
+    ],
+)
+def test_policy_downgrade_a_job_without_the_noise_that_this_site_wants_is_refused(
+    where: str, wanted: str, noise: Noise | None, allowed: bool
+) -> None:
+    """J21. Whatever the job says, and whoever submits it: only the site's own configuration decides."""
+    rule = {"action": "join"} | ({"noise": wanted} if where == "the rule" else {})
+    answer = judged(rule, privacy=noise, options={"noise": wanted} if where == "the site" else {})
+    assert answer.answer is (JOIN if allowed else REFUSE)
+    assert allowed or f"wants noise that hides one {wanted}" in answer.reason
+
+
+def test_policy_downgrade_holds_where_no_rule_fits_and_for_jobs_on_data_alone() -> None:
+    options = {"noise": "record"}
+    assert judged([], "join", options=options).answer is REFUSE
+    assert judged([], "ask", options=options).answer is REFUSE
+    assert judged([], "join", options=options, data=None).answer is JOIN
+
+
+def test_a_job_that_costs_more_than_is_left_is_refused_with_the_numbers() -> None:
+    """J21."""
+    options = {"epsilon_max": 2.0, "delta": 1e-5, "budget": {"clinic": 1.0}}
+    whole = rho_of(1.0, 1e-5)
+    noise = Noise("record", whole, 1e-6)
+    assert judged([], "join", options=options, privacy=noise).answer is JOIN
+    answer = judged([], "join", options=options, privacy=noise, left=whole / 2)
+    assert answer.answer is REFUSE
+    for number in (f"rho {whole:.3g}", "epsilon 1)", f"{whole / 2:.3g}", "'clinic'"):
+        assert number in answer.reason
+    # A rule that would join does not help, nor does one that asks a person.
+    assert judged({"action": "join"}, options=options, privacy=noise, left=0).answer is REFUSE
+    assert judged({"action": "ask"}, options=options, privacy=noise, left=0).answer is REFUSE
+
+
+def test_a_rule_may_allow_less_than_the_budget_to_one_job() -> None:
+    noise = Noise("record", rho_of(1.0, 1e-6), 1e-3)  # the job's own delta changes nothing
+    assert judged({"action": "join", "epsilon_max": 1.0}, privacy=noise).answer is JOIN
+    answer = judged({"action": "join", "epsilon_max": 0.9}, privacy=noise)
+    assert answer.answer is REFUSE
+    assert "epsilon 1 " in answer.reason and "0.9" in answer.reason

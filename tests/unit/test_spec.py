@@ -30,6 +30,7 @@ LIMITED = (
     *("secagg.layout", "secagg.mask", "secagg.messages", "secagg.rations", "secagg.round", "secagg.signing"),
     *("secagg.watches", "job.clock", "job.collection", "job.follow", "job.job", "job.kinds", "job.serving"),
     *("groups", "wire", "message", "identity"),
+    *("privacy.accounting", "privacy.gaussian", "privacy.plan"),
 )
 """Modules of `protocols` whose limits the table lists."""
 CASES = re.findall(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from protocols import wire
 from protocols.errors import PeerError
 from protocols.identity import node_id, public_key_bytes, verify
+from protocols.privacy.gaussian import DiscreteGaussian
 from protocols.secagg.cohort import Cohort
 from protocols.secagg.layout import Layout
 from protocols.secagg.mask import check_public_key
@@ -187,3 +190,26 @@ def test_small_order_key_of_ed25519_is_no_identity(key: str) -> None:
     """S7."""
     with pytest.raises(PeerError):
         public_key_bytes(node_id(bytes.fromhex(key)))
+
+
+@pytest.mark.parametrize("values", VECTORS["noise"]["plans"], ids=lambda v: f"d{v['length']}-w{v['word_bits']}")
+def test_plans_and_samples_follow_from_the_written_formulas(values: dict[str, Any]) -> None:
+    """J18. Scale and sigma from the specification's words, in rational numbers; samples from the key alone."""
+    honest, allowed = values["members"] - values["colluders"], Fraction(values["rho"]) * Fraction(values["share"])
+
+    def sigma_at(scale: Fraction) -> int:
+        root = math.isqrt(values["length"] - 1) + 1
+        reach = math.ceil(Fraction(values["norm"]) * scale * (1 + Fraction(1, 2**20))) + -(-root // 2)
+        square = Fraction(reach**2) / (2 * honest * allowed * (1 - Fraction(1, 2**20)))
+        return math.isqrt(math.ceil(square) - 1) + 1
+
+    scale, room = Fraction(values["scale"]), 2 ** (values["word_bits"] - 1)
+    assert sigma_at(scale) == values["sigma"] <= 2**24
+    assert values["members"] * values["words_max"] < room
+    bound = values["words_max"] - math.ceil(Fraction(67, 5) * values["sigma"])
+    assert bound >= values["records_max"] * Fraction(values["norm"]) * scale
+    finer = sigma_at(2 * scale)
+    assert finer > 2**24 or values["members"] * (2 * bound + math.ceil(Fraction(67, 5) * finer)) >= room
+    for sigma, samples in VECTORS["noise"]["samples"].items():
+        made = DiscreteGaussian(bytes.fromhex(VECTORS["noise"]["key"])).samples(int(sigma), 16)
+        assert made.tolist() == samples

@@ -19,6 +19,7 @@ ORDERS: tuple[Frame, ...] = (
     frames.Check(9, "/data/set.csv"),
     Open(9, JOB, "summary", "/data/set.csv", 4, 64, 10, 100),
     Open(9, JOB, "bench", None, 4096, 32, 1, 100_000),
+    Open(9, JOB, "summary", None, 4, 64, 10, 1, frames.Noise("record", 0.1, 1e-6, 1)),
     frames.Local(1, False),
     frames.Local(100_000, True),
     frames.Apply(8 << 30, 3),
@@ -95,6 +96,10 @@ def test_another_version_is_told_as_such() -> None:
         Open(9, JOB, "Summary", None, 4, 64, 10, 1),
         Open(9, JOB, "summary", None, 0, 64, 10, 1),
         Open(9, JOB, "summary", None, 4, 16, 10, 1),  # type: ignore[arg-type]
+        Open(9, JOB, "summary", None, 4, 64, 10, 1, frames.Noise("record", 0.0, 1e-6, 1)),
+        Open(9, JOB, "summary", None, 4, 64, 10, 1, frames.Noise("record", float("nan"), 1e-6, 1)),
+        Open(9, JOB, "summary", None, 4, 64, 10, 1, frames.Noise("record", 1.0, 1.0, 1)),
+        Open(9, JOB, "summary", None, 4, 64, 10, 1, frames.Noise("ward", 1.0, 1e-6, 1)),  # type: ignore[arg-type]
         frames.Local(0, False),
         frames.Local(1, 1),  # type: ignore[arg-type]
     ],
