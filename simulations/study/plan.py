@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from protocols.job.kinds import COLLECT_S_MAX
+from protocols.job.kinds import COLLECT_S_MAX, DELTA_MAX
 from simulations.study.quantity import Quantity, bits_per_second, seconds
 
 NODES_MAX: Final = 128
@@ -80,6 +80,15 @@ class Task(Section, frozen=True, kw_only=True):
 
     name: Name
     parameters: dict[str, Any] = {}
+
+
+class Privacy(Section, frozen=True, kw_only=True):
+    """Noise that every hospital adds. hide: one ``record``, or all that a ``site`` puts in. epsilon, delta: what the
+    whole job costs at most. The comparisons, alone and pooled, have none."""
+
+    epsilon: Annotated[float, msgspec.Meta(ge=0.001, le=1000)]
+    delta: Annotated[float, msgspec.Meta(gt=0, le=DELTA_MAX)] = 1e-6
+    hide: Literal["record", "site"] = "record"
 
 
 class Network(Section, frozen=True, kw_only=True):
@@ -232,6 +241,7 @@ class Plan(Section, frozen=True, kw_only=True):
     description: Annotated[str, msgspec.Meta(max_length=4000)] = ""
     network: Network = Network()
     job: Job = Job()
+    privacy: Privacy | None = None
     nodes: dict[str, Hospital] = {}
     fault: tuple[Fault, ...] = ()
     run: Run = Run()

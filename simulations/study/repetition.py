@@ -19,9 +19,12 @@ import numpy as np
 
 from protocols.job.events import Decide
 from protocols.job.job import Job as CoreJob
-from protocols.job.kinds import Answer, DataRef, JobSpec
+from protocols.job.kinds import Answer, DataRef, JobSpec, Privacy
 from protocols.job.life import ENDED
+from protocols.privacy.accounting import rho_of
 from secured_node.data.table import Table
+from secured_node.tasks import find_task
+from secured_node.tasks.base import Noise
 from secured_node.tasks.course import Course
 from simulations.federation import Federation, join_all
 from simulations.hub import Policy
@@ -66,6 +69,17 @@ def parts_of(rows: Rows, plan: Plan, outcome: str, rng: np.random.Generator) -> 
     return parts
 
 
+def noise_of(plan: Plan, parameters: dict[str, Any]) -> Noise | None:
+    """The noise of a scenario's job, its cost spread over the sums that the task takes. Raises `DataError`."""
+    privacy = plan.privacy
+    if privacy is None:
+        return None
+    task = find_task(plan.task.name)
+    rounds = task.noisy_rounds(task.parse(parameters), privacy.hide)
+    rho = rho_of(privacy.epsilon, privacy.delta) * (1 - 1e-9)  # the least bit below, as the command line does
+    return Noise(unit=privacy.hide, rho=rho, rounds=rounds, delta=privacy.delta, colluders=plan.job.colluders)
+
+
 class OneRun:
     """A repetition under way. parameters: the task's, with the repetition's seed."""
 
@@ -74,6 +88,7 @@ class OneRun:
         self.plan, self.seed = plan, seed
         self.parameters = models.seeded(plan.task.name, plan.task.parameters, seed)
         self.schema = rows.table.schema
+        self.noise = noise_of(plan, self.parameters)
         self.outcome = models.outcome_of(Course(plan.task.name, self.parameters, self.schema, 1))
         self.parts = parts_of(rows, plan, self.outcome, np.random.default_rng(seed))
         self.sites = {part.name: self._site(part) for part in self.parts}
@@ -93,7 +108,7 @@ class OneRun:
         return self.plan.nodes.get(name, Hospital())
 
     def _site(self, part: Part) -> Site:
-        site = Site(part.name, self.plan.task.name, self.parameters, self.schema, part.train, self.seed)
+        site = Site(part.name, self.plan.task.name, self.parameters, self.schema, part.train, self.seed, self.noise)
         work = self._hospital(part.name).work
         site.work_s = seconds(self.plan.job.work if work is None else work, "work")
         return site
@@ -189,8 +204,9 @@ class OneRun:
         return job
 
     def _spec(self) -> JobSpec:
-        plan, course = self.plan, Course(self.plan.task.name, self.parameters, self.schema, 1)
+        plan, noise = self.plan, self.noise
         nodes = self.federation.nodes
+        course = Course(plan.task.name, self.parameters, self.schema, len(nodes), noise)
         # Who joins, joins. In a federation that grows the first job is the founders': newcomers shall not wait for it.
         members = tuple(sorted(nodes)) if len(nodes) < len(self.parts) else ()
         return JobSpec(
@@ -206,6 +222,7 @@ class OneRun:
             word_bits=course.bits,
             holders=plan.job.holders,
             colluders=plan.job.colluders,
+            privacy=None if noise is None else Privacy(noise.unit, noise.rho, noise.delta),
         )
 
     def _over(self, job: bytes) -> bool:

@@ -227,7 +227,7 @@ class StudyResult(_Value, frozen=True, kw_only=True):
     metric that is looked at first ("" if the task has no model). higher_is_better: of that metric. target: its value
     that `rounds_to_target` counts to. confidence: of all intervals, which are Student's t over repetitions. executor:
     where local computation ran. wall_s: real seconds that the study took. split: how rows were divided, in words.
-    notes: what was noticed while the data were read.
+    notes: what was noticed while the data were read. epsilon, delta: of the federation's noise; None: exact sums.
     """
 
     name: str
@@ -247,6 +247,8 @@ class StudyResult(_Value, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...] = ()
     totals: tuple[Total, ...] = ()
     notes: tuple[str, ...] = ()
+    epsilon: float | None = None
+    delta: float | None = None
     format: int = FORMAT
 
     def to_json(self) -> bytes:

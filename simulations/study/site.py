@@ -21,6 +21,7 @@ from protocols.message import Payload
 from secured_node.data.errors import DataError
 from secured_node.data.schema import Schema
 from secured_node.data.table import Table
+from secured_node.tasks.base import Noise
 from secured_node.tasks.course import Course, make_words
 from secured_node.work.errors import PUBLIC
 
@@ -47,8 +48,18 @@ class Site:
     courses: of the jobs that it follows. states: the task's state after each sum of each job.
     """
 
-    def __init__(self, name: str, task: str, raw: Mapping[str, Any], schema: Schema, table: Table, seed: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        task: str,
+        raw: Mapping[str, Any],
+        schema: Schema,
+        table: Table,
+        seed: int,
+        noise: Noise | None = None,
+    ) -> None:
         self.name, self._task, self._raw, self._schema, self._table = name, task, raw, schema, table
+        self._noise = noise
         self._seed = f"{seed}/{name}"
         self.work_s = 0.0
         self.raises: set[int] = set()
@@ -61,7 +72,7 @@ class Site:
         if number == 0:
             if job.body is None:
                 raise LookupError("a job without a cohort has no course")
-            self.courses[job.job] = Course(self._task, self._raw, self._schema, len(job.body.members))
+            self.courses[job.job] = Course(self._task, self._raw, self._schema, len(job.body.members), self._noise)
             self.states[job.job] = []
         elif total is not None:
             course = self.courses[job.job]

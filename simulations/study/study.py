@@ -94,6 +94,8 @@ def _result(
         comparisons=tuple(comparisons(repetitions, plan.run.confidence)),
         totals=tuple(totals(repetitions, plan.run.confidence)),
         notes=rows.notes,
+        epsilon=plan.privacy.epsilon if plan.privacy else None,
+        delta=plan.privacy.delta if plan.privacy else None,
     )
 
 
@@ -105,7 +107,11 @@ def check(plan: Plan, rows: Rows) -> Course:
         raise DataError(f"task: {error.what}", error.why, error.todo) from None
     if plan.run.target is not None:
         models.check_metric(plan.run.target.metric, course)
-    run = OneRun(plan, rows, plan.run.seed, None, messages=False)
+    try:
+        run = OneRun(plan, rows, plan.run.seed, None, messages=False)
+    except DataError as error:
+        what = f"privacy: {error.what}" if plan.privacy is not None and error.what.startswith("task ") else error.what
+        raise DataError(what, error.why, error.todo) from None
     names = [part.name for part in run.parts]
     told = [("nodes", name) for name in plan.nodes]
     told += [(f"fault[{i}].nodes", name) for i, fault in enumerate(plan.fault) for name in fault.nodes]

@@ -60,6 +60,8 @@ def test_times_and_rates_have_units() -> None:
             {"fault": [{"kind": "crash", "nodes": ["h1"], "times": 3, "every": "5 s", "lasts": "6 s"}]},
             r"every must be longer than lasts",
         ),
+        ({"privacy": {"epsilon": 0}}, r"privacy.epsilon: Expected `float` >= 0.001"),
+        ({"privacy": {"hide": "record"}}, r"privacy: .*missing required field `epsilon`"),
         ({"colour": "blue"}, r"`colour`; allowed keys: name, data, split, task"),
         ({"name": "My Study"}, r"name: Expected `str` matching regex"),
     ],
@@ -143,11 +145,12 @@ def test_every_key_of_a_scenario_is_documented() -> None:
         plan.Task,
         plan.Network,
         plan.Job,
+        plan.Privacy,
         plan.Hospital,
         plan.Fault,
         plan.Run,
     )
-    tables = {"data", "split", "task", "network", "job", "nodes", "fault", "run"}
+    tables = {"data", "split", "task", "network", "job", "privacy", "nodes", "fault", "run"}
     for section in sections:
         for key in set(section.__struct_fields__) - tables:
             assert f"`{key}`" in table, f"{section.__name__}.{key}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from secured_node.data.errors import DataError
 from simulations.study.comparing import differences
 from simulations.study.repetition import APART, FOUNDERS
 from simulations.study.result import StudyResult
 from simulations.study.site import RAISED
-from tests.unit.study.kit import GLM, TRAIN, run, value
+from tests.unit.study.kit import GLM, TRAIN, run, scenario, value
 
 SUMMARY = {"name": "summary", "parameters": {"columns": ["radius", "malignant"]}}
 
@@ -233,3 +234,23 @@ def test_repetitions_have_seeds_of_their_own_and_tasks_take_them() -> None:
 def test_a_result_is_plain_values(plain: StudyResult) -> None:
     assert StudyResult.from_json(plain.to_json()) == plain
     assert msgspec.to_builtins(plain)["format"] == 1
+
+
+def test_noise_is_in_the_federation_and_in_nothing_else() -> None:
+    task = {"name": "summary", "parameters": {"columns": ["smoothness"], "rows_max": 1000}}
+    exact, noisy = run(task=task), run(task=task, privacy={"epsilon": 5.0})
+    again = run(task=task, privacy={"epsilon": 5.0})
+    means = [{(e.arm, e.hospital): e.value for e in r.repetitions[0].estimates} for r in (exact, noisy, again)]
+    assert means[1] == means[2], "the noise is the seed's"
+    federated = [found.pop(("federated", "")) for found in means]
+    assert means[0] == means[1], "alone and pooled have none"
+    assert federated[0] is not None
+    assert federated[1] is not None
+    assert federated[0] == pytest.approx(means[0]["pooled", ""])
+    assert 1e-6 < abs(federated[1] / federated[0] - 1) < 0.5
+    assert (exact.epsilon, noisy.epsilon, noisy.delta) == (None, 5.0, 1e-6)
+
+
+def test_noise_for_a_task_that_takes_none_is_told_before_anything_runs() -> None:
+    with pytest.raises(DataError, match=r"the scenario: privacy: task train: it cannot say how much one record"):
+        scenario(task=TRAIN, privacy={"epsilon": 1.0}).check()
