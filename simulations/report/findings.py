@@ -61,6 +61,7 @@ def found(view: View) -> list[Sentence]:
     makers = (
         _federated,
         _founders,
+        _noise,
         _alone,
         _no_model,
         _own_rows,
@@ -273,6 +274,14 @@ def _attacks(view: View) -> list[Sentence]:
         return [("None of the ", count(len(tried)), " attacks that were tried succeeded.")]
     names = listed(list(dict.fromkeys(label(a.name) for a in won)))
     return [(count(len(won)), " of ", *plural(len(tried), "attack"), f" succeeded: {names}.")]
+
+
+def _noise(view: View) -> list[Sentence]:
+    epsilon, delta = view.result.epsilon, view.result.delta
+    if epsilon is None or delta is None:
+        return []
+    cost: Sentence = (Shown(epsilon, f"{epsilon:g}"), " at delta ", Shown(delta, f"{delta:g}"))
+    return [("The federation's sums have noise, epsilon ", *cost, "; the models alone and pooled have none.")]
 
 
 def _failures(view: View) -> list[Sentence]:
