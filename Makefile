@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/.installed
 JOBS ?= auto
+SEEDS ?= 100
 
 .PHONY: help setup demo test lint bench soak clean
 help:            ## what can be made
@@ -28,9 +29,11 @@ lint: $(STAMP)   ## ruff and mypy --strict
 
 bench: $(STAMP)  ## bytes, processor time, wall time and memory of real daemons, one JSON object a line
 	$(BIN)/python -m benchmarks.federation
+	$(BIN)/python -m benchmarks.simulator
 
-soak: $(STAMP)   ## the long tests
+soak: $(STAMP)   ## the long tests, then SEEDS more seeds of each trial; .soak/tally.json counts, and is gone on from
 	$(BIN)/pytest -n $(JOBS) -m soak
+	mkdir -p .soak && $(BIN)/secured-sim seeds --seeds $(SEEDS) --tally .soak/tally.json
 
 clean:           ## remove what make made
-	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf .venv .demo .soak .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -145,7 +145,7 @@ class RecordStore:
 
     def add(self, record: Record) -> Added:
         """Judge a record and, if it stands, keep it. Never raises for what a peer sent."""
-        digest = record_digest(self._federation, record)
+        digest = self.digest_of(record)
         if digest in self._held:
             return Added(Outcome.KNOWN, digest)
         place = key_digest(self._federation, key_of(record))

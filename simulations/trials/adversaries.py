@@ -14,8 +14,8 @@ MINORITY: Final = {1: (4, 5, 6), 2: (7,)}
 """How many hubs there are with so many adversaries: c + 2 at least, and c <= 2t - 1 - n."""
 UNNAMED: Final = frozenset({"jump_split"})
 """Who may keep jobs waiting with only honest nodes named: a known gap, see docs/STATUS.md."""
-STALLED_S: Final = 3600.0
-"""Virtual seconds for a job that may wait for ever: more than all time-outs and a pause."""
+STALLED_S: Final = 12_000.0
+"""Virtual seconds for a job that may wait for ever: its collection, the hour after it, a pause."""
 QUIET: Final = ("crash", "crash_fact", "partition", "storm")
 
 
