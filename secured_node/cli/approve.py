@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from secured_node.cli.common import CommandError, Exit, ask, put, safe, with_json, with_state
+from secured_node.cli.common import CommandError, Exit, ask, plain, put, safe, with_json, with_state
 from secured_node.naming import fitting
 
 
@@ -26,15 +26,16 @@ def command(node: str | None, reason: str | None, yes: bool, state: Path, as_jso
         put(as_json, refused, lambda console: console.print(f"Turned away: {safe(newcomer['name'])}", markup=False))
         return
     if newcomer["words"] and not yes:
-        click.echo(f"{newcomer['name']} ({newcomer['organisation']})\n  words: {' '.join(newcomer['words'])}", err=True)
+        who = safe(f"{newcomer['name']} ({newcomer['organisation']})")
+        click.echo(f"{who}\n  words: {' '.join(newcomer['words'])}", err=True)
         click.confirm("Does the other screen show the same six words?", abort=True, err=True)
     value = ask(state, "POST", "/v1/members/approve", {"node": newcomer["node"]})
 
     def human(console: Console) -> None:
         if value["member"]:
-            console.print(f"{newcomer['name']} is a member: {value['node']}")
+            console.print(plain(f"{newcomer['name']} is a member: {value['node']}"))
         else:
-            console.print(f"{newcomer['name']} has {value['votes']} of {value['quorum']} stewards' votes.")
+            console.print(plain(f"{newcomer['name']} has {value['votes']} of {value['quorum']} stewards' votes."))
 
     put(as_json, value, human)
 

@@ -22,6 +22,7 @@ from secured_node.state import API_SOCKET, State
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 STATE_DEFAULT: Final = Path("/var/lib/secured-node")
 STATE_VARIABLE: Final = "SECURED_NODE_STATE"
@@ -71,14 +72,18 @@ def report(failure: CommandError) -> None:
         body = {"what": failure.what, "why": failure.why, "todo": failure.todo, "exit_code": int(failure.exit_code)}
         click.echo(msgspec.json.encode({"error": body}).decode(), err=True)
         return
-    console = _console(stderr=True)
-    console.print(f"[red]error:[/red] {_plain(failure.what)}{': ' if failure.why else ''}{_plain(failure.why)}")
+    console = screen(stderr=True)
+    console.print("error:", style="red", end=" ")
+    console.print(plain(f"{failure.what}{': ' if failure.why else ''}{failure.why}"))
     if failure.todo:
-        console.print(f"  try: {_plain(failure.todo)}")
+        console.print(plain(f"  try: {failure.todo}"))
 
 
-def _plain(text: str) -> str:
-    return safe(text).replace("[", r"\[")
+def plain(text: str) -> Text:
+    """Text of a peer to print: no markup in it is read, nothing in it steers the terminal."""
+    from rich.text import Text  # noqa: PLC0415 - as in `screen`
+
+    return Text(safe(text))
 
 
 def safe(text: str) -> str:
@@ -196,13 +201,14 @@ def put(as_json: bool, value: Any, human: Callable[[Console], None]) -> None:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
         return
-    human(_console(width=None if sys.stdout.isatty() else 160))
+    human(screen(width=None if sys.stdout.isatty() else 160))
 
 
-def _console(**options: Any) -> Console:
+def screen(**options: Any) -> Console:
+    """A console that takes texts as they are: what looks like markup in them is text."""
     from rich.console import Console  # noqa: PLC0415 - the daemon, which is a command too, never prints a table
 
-    return Console(highlight=False, emoji=False, **options)
+    return Console(highlight=False, emoji=False, markup=False, **options)
 
 
 def table(console: Console, title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
@@ -216,7 +222,7 @@ def table(console: Console, title: str, columns: tuple[str, ...], rows: list[tup
     for column in columns:
         made.add_column(column, overflow="fold")
     for row in rows:
-        made.add_row(*("" if cell is None else _plain(str(cell)) for cell in row))
+        made.add_row(*("" if cell is None else plain(str(cell)) for cell in row))
     console.print(made)
 
 

@@ -8,7 +8,19 @@ from typing import Any
 import click
 from rich.console import Console
 
-from secured_node.cli.common import CommandError, Exit, ask, because, fields, put, spent, table, with_json, with_state
+from secured_node.cli.common import (
+    CommandError,
+    Exit,
+    ask,
+    because,
+    fields,
+    put,
+    screen,
+    spent,
+    table,
+    with_json,
+    with_state,
+)
 
 FILE_BYTES_MAX = 1 << 20
 
@@ -100,7 +112,7 @@ def add(name: str, file: Path, schema: Path, mapping: Path | None, yes: bool, re
         why = f"the schema is for {report['name']!r}"
         raise CommandError(f"data set {name!r}", why, f"secured-node data add {report['name']} ...", Exit.USAGE)
     if not yes:
-        console = Console(stderr=True, highlight=False, emoji=False)
+        console = screen(stderr=True)
         _show(console, report)
         console.print(
             f"\nThe federation will be told: name {name}, version {report['version']}, the schema, "

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from protocols.errors import LocalError
 from protocols.membership.charter import MIN_COHORT, MIN_COHORT_MAX, federation_of
-from secured_node.cli.common import CommandError, Exit, put, with_json, with_state
+from secured_node.cli.common import CommandError, Exit, plain, put, with_json, with_state
 from secured_node.founding import found_federation
 from secured_node.state import State, StateError
 from secured_node.store.database import DatabaseError
@@ -48,7 +48,7 @@ def command(federation: str, name: str, organisation: str | None, min_cohort: in
     value = {"node": identity.node, "federation": federation, "federation_id": federation_of(charter).hex()}
 
     def human(console: Console) -> None:
-        console.print(f"Founded [bold]{federation}[/bold] with this hub as its steward.")
+        console.print(plain(f"Founded {federation} with this hub as its steward."), style="bold")
         console.print(f"  node        {identity.node}\n  federation  {value['federation_id']}\n  state       {state}")
         console.print(f"Next: secured-node run --state {state}, then secured-node invite --state {state}")
 

@@ -26,8 +26,10 @@ from secured_node.cli.common import (
     because,
     fields,
     hours,
+    plain,
     put,
     safe,
+    screen,
     short,
     table,
     with_json,
@@ -231,7 +233,7 @@ def _lines(name: str, parameters: Any) -> list[tuple[str, str]]:
 
 
 def _show(console: Console, job: dict[str, Any]) -> None:
-    console.print(f"[bold]{job['job']}[/bold]  {job['state']}", soft_wrap=True)
+    console.print(plain(f"{job['job']}  {job['state']}"), style="bold", soft_wrap=True)
     fields(
         console,
         ("reason", job["reason"]),
@@ -307,7 +309,7 @@ def result(job: str, wait: bool, out: Path | None, state: Path, as_json: bool) -
 def _follow(state: Path, job: str, as_json: bool) -> None:
     """Wait for a job's end, saying what it waits for: in one line that changes, or in a log a line for each change."""
     in_place = sys.stderr.isatty()
-    console = Console(stderr=True, highlight=False, emoji=False, quiet=as_json or not in_place)
+    console = screen(stderr=True, quiet=as_json or not in_place)
     said = ""
     with console.status("submitted") as line:
         while True:
@@ -317,7 +319,7 @@ def _follow(state: Path, job: str, as_json: bool) -> None:
                 what, code = ("the job failed", Exit.FAILED) if failed else ("the job was cancelled", Exit.REFUSED)
                 raise CommandError(what, value["reason"], f"secured-node job show {job[:8]}", code)
             now = _standing(value)
-            line.update(safe(f"{now}, {value['rounds']} sums certified").replace("[", r"\["))
+            line.update(plain(f"{now}, {value['rounds']} sums certified"))
             if now != said and not in_place and not as_json:
                 click.echo(safe(f"job {job[:8]}: {now}"), err=True)
             said = now

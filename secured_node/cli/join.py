@@ -14,7 +14,7 @@ from protocols.errors import LocalError, PeerError
 from protocols.invitation.code import Invitation, parse_invitation
 from protocols.invitation.redeem import Redemption, Welcome
 from protocols.membership.charter import read_charter
-from secured_node.cli.common import CommandError, Exit, put, with_endpoints, with_json, with_state
+from secured_node.cli.common import CommandError, Exit, plain, put, screen, with_endpoints, with_json, with_state
 from secured_node.founding import ask, begin_joining, finish_joining
 from secured_node.net.calling import CallError
 from secured_node.state import State, StateError
@@ -44,8 +44,8 @@ def command(
     invitation = _read(code)
     try:
         redemption = begin_joining(here, invitation, name, stands_for, endpoints)
-        console = Console(stderr=True, highlight=False, emoji=False)
-        console.print(f"Words to compare: [bold]{' '.join(redemption.words)}[/bold]", soft_wrap=True)
+        console = screen(stderr=True)
+        console.print(plain(f"Words to compare: {' '.join(redemption.words)}"), style="bold", soft_wrap=True)
         welcome = asyncio.run(_wait(redemption, console))
         asyncio.run(finish_joining(here, name, stands_for, welcome))
     except (StateError, DatabaseError) as error:
@@ -63,7 +63,7 @@ def command(
     value = {"node": node, "federation": charter.name, "words": list(redemption.words), "joined": True}
 
     def human(console: Console) -> None:
-        console.print(f"Joined [bold]{charter.name}[/bold] as {node}")
+        console.print(plain(f"Joined {charter.name} as {node}"), style="bold")
         console.print(f"Next: secured-node run --state {state}")
 
     put(as_json, value, human)
@@ -96,6 +96,6 @@ async def _wait(redemption: Redemption, console: Console) -> Welcome:
             return welcome
         reason = reply.reason if reply is not None else f"the inviter cannot be reached; trying again ({trouble})"
         if reason != said:
-            console.print(f"  {reason}")
+            console.print(plain(f"  {reason}"))
             said = reason
         await asyncio.sleep(POLL_S)

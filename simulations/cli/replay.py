@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from secured_node.cli.common import CommandError, Exit, put, with_json
+from secured_node.cli.common import CommandError, Exit, put, screen, with_json
 from simulations.trials.catalogue import TRIALS
 from simulations.trials.minimise import minimise
 from simulations.trials.sweep import FailedSeed, play_seed
@@ -24,7 +24,7 @@ def command(seed: int, trial: str, skip: str, smaller: bool, as_json: bool) -> N
     if trial not in TRIALS:
         raise CommandError(f"no trial {trial!r}", f"there are {', '.join(TRIALS)}", "name one of them", Exit.USAGE)
     left_out = _numbers(skip)
-    console = Console(stderr=True)
+    console = screen(stderr=True)
     if smaller:
         _, failure, told = _played(trial, seed, left_out)
         strikes = 1 + max((int(text[1:].partition(":")[0]) for _, _, text in told if text.startswith("#")), default=0)

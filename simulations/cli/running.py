@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from secured_node.cli.common import screen
 from simulations.study import executors
 from simulations.study.result import StudyResult
 from simulations.study.scenario import Scenario
@@ -49,7 +49,7 @@ def run(name: str, repetitions: int | None, seed: int | None, executor: str, wor
         TimeElapsedColumn(),
         TextColumn("{task.fields[rounds]}"),
     )
-    console = Console(stderr=True, highlight=False, emoji=False)
+    console = screen(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task(scenario.plan.name, total=scenario.plan.run.repetitions, rounds="")
 

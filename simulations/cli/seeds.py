@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from secured_node.cli.common import CommandError, Exit, put, table, with_json
+from secured_node.cli.common import CommandError, Exit, put, screen, table, with_json
 from simulations.trials.catalogue import TRIALS
 from simulations.trials.sweep import Tally, keep_tally, load_tally, sweep
 
@@ -41,7 +41,7 @@ def command(
 
 
 def _play(names: list[str], seeds: int, jobs: int | None, tally: Tally, path: Path | None) -> None:
-    console = Console(stderr=True)
+    console = screen(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("seeds", total=seeds * len(names))
