@@ -4,8 +4,7 @@ Rules.
 - The vector is made once per round; every attempt uses the same integers. A node takes part once it has its vector.
 - Attempt numbers only rise. The number is durable before its offer leaves; after a restart the node sits out that
   attempt and all below. It goes up on its own time-out, or at once to a higher number that a member's signed offer
-  shows, at most `ATTEMPT_JUMP_MAX` above and so often as `JUMPS_PER_S` says. Whoever asks about a lower one is shown
-  an offer of ours, so that nobody stays behind.
+  shows (`Jumps`). Whoever asks about a lower one is shown an offer of ours, so that nobody stays behind.
 - Who knows the sum votes: the vote, the sum and its evidence are durable together before the vote leaves. From then on
   it joins no other attempt of this round and serves the evidence; that is how members in other attempts, or back from a
   crash, get there: they watch that attempt as witnesses and vote too (`Watches`).
@@ -41,7 +40,6 @@ from protocols.core import (
 from protocols.errors import EarlyError, PeerError
 from protocols.identity import Identity, NodeId
 from protocols.message import Message, Payload
-from protocols.records.allowance import Allowance
 from protocols.secagg.attempt import Attempt, Token, Total, Vector, vector_words
 from protocols.secagg.ballot import Ballot
 from protocols.secagg.cohort import Cohort
@@ -61,18 +59,13 @@ from protocols.secagg.effects import (
 )
 from protocols.secagg.inquiry import Inquiry
 from protocols.secagg.intake import Intake
+from protocols.secagg.jumps import Jumps
 from protocols.secagg.messages import Ask, Certificate, Offer, Root, Segment, Sum, SumWords, Vote
 from protocols.secagg.rations import Rations
 from protocols.secagg.signing import UNSIGNED, RoundId, sign
 from protocols.secagg.transcript import Transcript
 from protocols.secagg.watches import Watches
 
-ATTEMPT_JUMP_MAX: Final = 1000
-"""How far above ours a member's attempt may lie: far more than faults can cause in a night of one-minute attempts."""
-JUMPS_BURST: Final = 8.0
-"""Jumps on one member's word at once: restarts and time-outs that fall together."""
-JUMPS_PER_S: Final = 0.5
-"""Jumps on one member's word each second after that: each costs a commit to disk and an offer to every member."""
 ANSWER_AGAIN_S: Final = 0.5
 """A peer gets the same item at most this often: below every asker's interval, so only abuse notices."""
 BULK_AGAIN_S: Final = 5.0
@@ -112,7 +105,7 @@ class Round:
         self._entered = entered
         self._attempt = self._new_attempt(entered + 1)
         self._watches = Watches()
-        self._jumps: dict[int, Allowance] = {}
+        self._jumps = Jumps()
         self._signed: Signed | None = None
         self._evidence: Transcript | None = None
         self._intake = Intake(cohort)
@@ -259,10 +252,10 @@ class Round:
         attempt = self._find(message.attempt)
         if attempt is not None:
             return attempt.take(message, payload, sender)
-        above = message.attempt - self._attempt.number
-        if above > ATTEMPT_JUMP_MAX:
-            raise PeerError("attempt_jump", f"attempt {message.attempt} is {above} above ours")
-        return self._jump(message, sender, now) if isinstance(message, Offer) and above > 0 else []
+        author = message.author if isinstance(message, Offer) else sender
+        self._jumps.check(author, message.attempt, self._attempt.number)
+        above = message.attempt > self._attempt.number
+        return self._jump(message, sender, now) if isinstance(message, Offer) and above else []
 
     def _compare(self, message: Message) -> list[Effect]:
         """This node has voted: what others were shown in the same attempt can only be evidence any more."""
@@ -272,15 +265,14 @@ class Round:
         return seen.add_offer(message) if isinstance(message, Offer) else seen.add_root(message)
 
     def _jump(self, offer: Offer, sender: NodeId, now: float) -> list[Effect]:
-        """A member is in a higher attempt, and its signed offer proves it: go there."""
+        """A member is in a higher attempt, and its signed offer proves it: go there, or towards it (see `jumps`)."""
         attempt = self._new_attempt(offer.attempt)
         effects = attempt.take(offer, None, sender)
         if not attempt.transcript.offers:
             return effects
-        author = self.cohort.members.index(offer.author)
-        if not self._jumps.setdefault(author, Allowance(JUMPS_BURST, JUMPS_PER_S, now)).take(1, now):
-            raise PeerError("too_fast", f"{offer.author} starts more than {JUMPS_PER_S} attempts a second")
-        self._replace_attempt(attempt)
+        number = self._jumps.target(offer.author, offer.attempt, self._attempt.number, now)
+        self._replace_attempt(attempt if number == offer.attempt else self._new_attempt(number))
+        attempt = self._attempt
         effects += self._resume(now) if self.missing else []
         return effects + (self._enter(now) if self._vector is not None and not attempt.live else [])
 
@@ -464,6 +456,7 @@ class Round:
         return [Paused(self.place.number, self.missing)]
 
     def _resume(self, now: float) -> list[Effect]:
+        self._jumps.missed(self.missing)
         self.missing = ()
         self._times.retries = 0
         self._times.advanced(now)

@@ -7,8 +7,9 @@ from typing import Final
 
 from protocols.core import Effect, Event, Received, Send
 from protocols.identity import NodeId
+from protocols.secagg.jumps import ATTEMPT_JUMP_MAX, JUMPS_BURST
 from protocols.secagg.messages import Ask, Offer, Root
-from protocols.secagg.round import ATTEMPT_JUMP_MAX, JUMPS_BURST, Round
+from protocols.secagg.round import Round
 from protocols.secagg.signing import UNSIGNED, context0
 from simulations.adversaries.adversary import Behaviour
 

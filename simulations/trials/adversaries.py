@@ -12,8 +12,6 @@ from simulations.trials.trial import Trial
 
 MINORITY: Final = {1: (4, 5, 6), 2: (7,)}
 """How many hubs there are with so many adversaries: c + 2 at least, and c <= 2t - 1 - n."""
-UNNAMED: Final = frozenset({"jump_split"})
-"""Who may keep jobs waiting with only honest nodes named: a known gap, see docs/STATUS.md."""
 STALLED_S: Final = 12_000.0
 """Virtual seconds for a job that may wait for ever: its collection, the hour after it, a pause."""
 QUIET: Final = ("crash", "crash_fact", "partition", "storm")
@@ -37,7 +35,7 @@ def play(name: str, setting: Setting) -> Stage:
     stage.while_up(1.0, by, lambda: stage.submit(by, stage.everybody, **sums))
     stage.world.run(seconds=300.0)
     harmless = entry.at_most is AtMost.HARMLESS and not faults
-    excused = federation.nodes if name in UNNAMED else [federation.nodes[i] for i in evil]
+    excused = [federation.nodes[i] for i in evil]
     stage.finish(excused=() if harmless else excused, patience_s=PATIENCE_S if harmless else STALLED_S)
     if harmless:
         stage.all_done()

@@ -27,6 +27,7 @@ OTHERS = set(re.findall(r"^- \*\*([A-Z]+\d+)\*\*", MEMBERSHIP, re.MULTILINE))
 NUMBERS = re.compile(r"((?:(?:S|GR|J|W|R|M|I)\d+(?:, )?)+)[.:( ]")
 LIMITED = (
     *("secagg.attempt", "secagg.ballot", "secagg.cohort", "secagg.deadlines", "secagg.dispute", "secagg.intake"),
+    "secagg.jumps",
     *("secagg.layout", "secagg.mask", "secagg.messages", "secagg.rations", "secagg.round", "secagg.signing"),
     *("secagg.watches", "job.clock", "job.collection", "job.follow", "job.job", "job.kinds", "job.serving"),
     *("groups", "wire", "message", "identity"),

@@ -15,8 +15,9 @@ from protocols.message import Message, Payload
 from protocols.secagg.cohort import Cohort
 from protocols.secagg.deadlines import PAUSE_AFTER_S
 from protocols.secagg.effects import Certified, Entered, Paused, Resumed, RoundDone, Signed
+from protocols.secagg.jumps import ATTEMPT_JUMP_MAX
 from protocols.secagg.messages import Ask, Offer, Root, Segment, Sum, SumWords, Vote
-from protocols.secagg.round import ATTEMPT_JUMP_MAX, Round
+from protocols.secagg.round import Round
 from protocols.secagg.signing import signed_frame
 from simulations.network import Network
 from tests.kit import JOB, Sums, as_vector, identities

@@ -9,9 +9,9 @@ from protocols.core import Compute, Computed, LinkUp, Persist, Progressed, Recei
 from protocols.message import Message, Payload
 from protocols.secagg.deadlines import PAUSE_AFTER_S, SLOW_LINK_BYTES_PER_S, WORK_BYTES_PER_S, Deadlines
 from protocols.secagg.effects import Evidence, Paused
+from protocols.secagg.jumps import JUMPS_BURST
 from protocols.secagg.messages import Ask, Certificate, Offer, Root, Segment, SumWords, Vote
 from protocols.secagg.rations import ITEMS_PER_PEER_MAX, Rations
-from protocols.secagg.round import JUMPS_BURST
 from protocols.secagg.signing import UNSIGNED
 from protocols.secagg.watches import PAST_MAX
 from tests.kit import JOB, Sums

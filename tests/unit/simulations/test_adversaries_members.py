@@ -192,13 +192,8 @@ def test_attempt_jump_above_the_limit_is_refused_and_costs_no_attempt() -> None:
     assert attempts == {1}
 
 
-@pytest.mark.xfail(strict=True, reason="what lies more than 1000 attempts above is ignored, also from honest members")
 def test_members_that_a_jump_split_led_apart_during_a_partition_meet_again() -> None:
-    """One member is pulled up 3000 attempts while it is cut off: afterwards the others ignore it for ever.
-
-    Nobody is convicted, since the offers are the adversary's own, and the one that was pulled up names honest members
-    only.
-    """
+    """S18. One member is pulled up 3000 attempts while it is cut off: the others miss it, pause, and go to it."""
     behaviour = jumping.JumpSplit(5.0)
     trial = Trial([lambda: behaviour], 3, n=4, rounds=1)
     federation, cut = trial.federation, trial.honest[-1]
