@@ -1,7 +1,8 @@
 """Once faults stop and enough nodes are well, every job ends, or waits and names for what.
 
-Rules held: ``ends`` (with all members well, a job ends), ``names_missing`` (a job that waits names a node that is down,
-dishonest, or has yet to answer).
+Rules held: ``ends`` (with all members well, a job ends), ``names_missing`` (a hub whose job is paused names somebody, and
+of the hubs of a job that waits at least one names a node that is down or dishonest). An adversary that shows each hub
+something else can make a hub miss honest ones; what people need is that somebody sees it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ def check_ends(
     """
     federation.world.run(lambda: not _open(federation, jobs), patience_s)
     excuses = {*excused, *federation.world.down()}
+    named: dict[bytes, set[NodeId]] = {}
     for i, job in _open(federation, jobs):
         name = federation.names[i]
         waits = set(job.waiting_for())
@@ -36,8 +38,10 @@ def check_ends(
             raise ViolationError("ends", f"{name}: the job is {job.state} and waits for {len(waits)} well nodes")
         if job.state is State.PAUSED and not waits:
             raise ViolationError("names_missing", f"{name}: the job is paused and names nobody")
+        named[job.job] = named.get(job.job, set()) | waits
+    for waits in named.values():
         if waits and not waits & excuses:
-            raise ViolationError("names_missing", f"{name}: the job is {job.state} and names well nodes only")
+            raise ViolationError("names_missing", f"a job waits, and all {len(waits)} who are named are well")
 
 
 def _open(federation: Federation, jobs: Collection[bytes]) -> list[tuple[int, Job]]:
