@@ -1,13 +1,14 @@
-"""The two comparisons beside the federation: each hospital alone, and all rows in one table, by the very same task.
+"""What is held against the federation: each hospital alone, all rows in one table, and hospitals that are all honest.
 
-Both are a federation of one, without the protocol: the same state, the same `local` and `update`, the same encoding.
+All are a federation without the protocol, the first two of one: the same state, the same `local` and `update`, the same
+encoding, sums in the clear.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,8 @@ from protocols.errors import LocalError
 from secured_node.data.errors import DataError
 from secured_node.data.schema import Schema
 from secured_node.data.table import Table
-from secured_node.tasks.course import Course
+from secured_node.tasks.base import Noise
+from secured_node.tasks.course import Course, add
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,20 @@ class Fitted:
     problem: str
 
 
-def fit(task: str, raw: Mapping[str, Any], schema: Schema, table: Table, seed: str) -> Fitted:
-    """The task on one table. What the task or the data refuse becomes the problem; wrong parameters raise."""
-    course, draw = Course(task, raw, schema, 1), drawer(seed)
+def fit(
+    task: str,
+    raw: Mapping[str, Any],
+    schema: Schema | None,
+    tables: Sequence[Table | None],
+    seed: str,
+    noise: Noise | None = None,
+) -> Fitted:
+    """The task over tables, one a hospital. What task or data refuse becomes the problem; wrong parameters raise."""
+    course, draw = Course(task, raw, schema, len(tables), noise), drawer(seed)
     try:
-        prepared = course.prepare(table)
+        prepared = [course.prepare(table) for table in tables]
         while not course.done:
-            course.apply(course.vector(prepared, draw))
+            course.apply(add([course.vector(data, draw) for data in prepared]))
     except (DataError, LocalError) as error:
         return Fitted(course, str(error))
     return Fitted(course, course.result().problem)

@@ -127,7 +127,7 @@ class Hospital(Section, frozen=True, kw_only=True):
 
     work: virtual time that its share of a round takes; none: as `Job.work`. slow: its line's bandwidth is divided by
     this. latency: one way, to and from all others. answer: to the job; ``ask`` is answered with join after ``after``.
-    joins: it comes into the federation only then.
+    joins: it comes into the federation only then. leaves: the founder revokes it then.
     """
 
     work: Quantity | None = None
@@ -136,12 +136,15 @@ class Hospital(Section, frozen=True, kw_only=True):
     answer: Literal["join", "refuse", "ask"] = "join"
     after: Quantity = "1 min"
     joins: Quantity | None = None
+    leaves: Quantity | None = None
 
     def __post_init__(self) -> None:
-        for key in ("work", "latency", "after", "joins"):
+        for key in ("work", "latency", "after", "joins", "leaves"):
             value = getattr(self, key)
             if value is not None:
                 seconds(value, key)
+        if self.joins is not None and self.leaves is not None:
+            raise ValueError("a hospital that joins later stays: say joins or leaves")
 
 
 class Job(Section, frozen=True, kw_only=True):
@@ -214,6 +217,23 @@ class Fault(Section, frozen=True, kw_only=True):
         return 0.0 if self.every is None else seconds(self.every, "every")
 
 
+class Adversary(Section, frozen=True, kw_only=True):
+    """Hospitals that do evil.
+
+    kind: of the protocol's adversaries (`simulations.adversaries.catalogue`), or one that follows the protocol and lies
+    about its data (`simulations.study.poison`). nodes: who; several of a kind that needs several share a plot.
+    factor: by which byzantine_scale and byzantine_sign make their change larger. column: the trigger of
+    byzantine_backdoor; "" the first covariate that is a number. bound: so much of the first metric may be lost before
+    a poisoner counts as successful.
+    """
+
+    kind: str
+    nodes: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=NODES_MAX)]
+    factor: Positive = 10.0
+    column: str = ""
+    bound: Share = 0.05
+
+
 class Target(Section, frozen=True, kw_only=True):
     """A value of a metric; how many rounds it takes to reach it is counted."""
 
@@ -244,4 +264,5 @@ class Plan(Section, frozen=True, kw_only=True):
     privacy: Privacy | None = None
     nodes: dict[str, Hospital] = {}
     fault: tuple[Fault, ...] = ()
+    adversary: tuple[Adversary, ...] = ()
     run: Run = Run()

@@ -37,7 +37,8 @@ class _Round:
 class Recorder:
     """What happened in one world since `begin`. messages: whether one round's messages are kept, too.
 
-    moves: how often a job moved at any hub. on_round: called with the number of each sum that is certified somewhere.
+    evidence: kinds of it that honest hubs hold against a node. moves: how often a job moved at any hub.
+    on_round: called with the number of each sum that is certified somewhere.
     """
 
     def __init__(self, federation: Federation, *, messages: bool) -> None:
@@ -49,6 +50,7 @@ class Recorder:
         self.received: Counter[NodeId] = Counter()
         self.reasons: dict[tuple[bytes, NodeId], str] = {}
         self.ended: dict[tuple[bytes, NodeId], str] = {}
+        self.evidence: defaultdict[NodeId, set[str]] = defaultdict(set)
         self.moves = 0
         self.on_round: Callable[[int], None] = lambda _: None
         self.sequence_round = 0
@@ -111,9 +113,9 @@ class Recorder:
         return found
 
     def members(self, job: bytes) -> Sequence[NodeId]:
-        """The job's cohort, as the hubs that run know it; empty before there is one."""
-        for i in range(len(self._federation.nodes)):
-            if self._federation.up(i):
+        """The job's cohort, as honest hubs that run know it; empty before there is one."""
+        for i, node in enumerate(self._federation.nodes):
+            if self._federation.up(i) and self._federation.honest(node):
                 here = self._federation.hub(i).node.jobs.get(job)
                 if here is not None and here.body is not None:
                     return here.body.members
@@ -188,6 +190,8 @@ class Recorder:
             case Resumed() as resumed:
                 self.note(name, "pause", f"round {resumed.round} goes on")
             case Evidence() as evidence:
+                if self._federation.honest(host.node):
+                    self.evidence[evidence.author].add(evidence.kind)
                 self.note(name, "evidence", f"{evidence.kind} by {self._name(evidence.author)}")
 
     def _refused(self, host: Host, effect: Refused) -> None:

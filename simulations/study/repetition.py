@@ -3,7 +3,8 @@
 Theory of operation. A seed fixes the division, the test rows, the network's chances, the hubs' randomness and the
 task's seed. The world runs the very hubs of `protocols` with the real tasks; when the job is over, or the time limit
 has come, the states that the hospitals' workers went through are scored on the test rows. A federation that grows
-(hospitals with `joins`) runs the job twice: with those that founded it, and with all.
+(hospitals with `joins`) runs the job twice: with those that founded it, and with all. One that a hospital leaves runs
+it with all, and with those that remain.
 """
 
 from __future__ import annotations
@@ -26,17 +27,21 @@ from secured_node.data.table import Table
 from secured_node.tasks import find_task
 from secured_node.tasks.base import Noise
 from secured_node.tasks.course import Course
+from simulations.adversaries.catalogue import ADVERSARIES
+from simulations.checkers.violation import ViolationError
+from simulations.checkers.watch import Watch
 from simulations.federation import Federation, join_all
 from simulations.hub import Policy
 from simulations.network import UNLIMITED, Network
-from simulations.study import models
+from simulations.study import models, poison
 from simulations.study.arms import Fitted, fit
+from simulations.study.attacks import Outcomes, by_node, check_adversaries, corrupt
 from simulations.study.faults import Faults
 from simulations.study.metrics import Scores
 from simulations.study.plan import Hospital, Plan
 from simulations.study.quantity import seconds
 from simulations.study.recorder import Recorder
-from simulations.study.result import EVERYWHERE, Arm, Estimate, NodeResult, Repetition, Score
+from simulations.study.result import EVERYWHERE, Arm, Attack, Estimate, NodeResult, Repetition, Score
 from simulations.study.rows import Rows, join, take
 from simulations.study.site import Site
 from simulations.study.split import classes_of, divide, hold_out
@@ -48,6 +53,8 @@ FOUNDERS: Final = "founders"
 UNFINISHED: Final = "unfinished"
 APART: Final = "took no part"
 """The state of a job at a hub that is not in its cohort."""
+LEFT: Final = "left the federation"
+"""The same of one that is no member any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +98,24 @@ class OneRun:
         self.noise = noise_of(plan, self.parameters)
         self.outcome = models.outcome_of(Course(plan.task.name, self.parameters, self.schema, 1))
         self.parts = parts_of(rows, plan, self.outcome, np.random.default_rng(seed))
+        self.founders = [part.name for part in self.parts if self._hospital(part.name).joins is None]
+        check_adversaries(plan, self.schema, self.founders, [part.name for part in self.parts])
+        self.liars = by_node(plan, poison.KINDS)
         self.sites = {part.name: self._site(part) for part in self.parts}
-        founders = [part.name for part in self.parts if self._hospital(part.name).joins is None]
+        founders = self.founders
         self.world = World(seed, self._network(), executor=executor, record=False)
         policies = [self._policy(name) for name in founders]
         self.federation = Federation(
             self.world, [self.sites[name] for name in founders], names=founders, policies=policies
         )
+        corrupt(self.federation, plan)
+        if plan.adversary:
+            Watch(self.federation)
+        self.broken: ViolationError | None = None
         self.recorder = Recorder(self.federation, messages=messages)
         self.faults = Faults(self.federation, self.recorder, list(self.sites.values()))
         self.joined: dict[str, float] = {}
+        self.left: list[str] = []
 
     # -- the world ------------------------------------------------------------------------------------------------
 
@@ -108,7 +123,14 @@ class OneRun:
         return self.plan.nodes.get(name, Hospital())
 
     def _site(self, part: Part) -> Site:
-        site = Site(part.name, self.plan.task.name, self.parameters, self.schema, part.train, self.seed, self.noise)
+        what = (part.name, self.plan.task.name, self.parameters, self.schema)
+        liar, rest = self.liars.get(part.name), (self.seed, self.noise)
+        if liar is None:
+            site = Site(*what, part.train, *rest)
+        else:
+            covariates = find_task(self.plan.task.name).parse(self.parameters).covariates
+            rows = poison.poisoned(part.train, liar, self.outcome, covariates)
+            site = poison.PoisonedSite(liar, *what, rows, *rest)
         work = self._hospital(part.name).work
         site.work_s = seconds(self.plan.job.work if work is None else work, "work")
         return site
@@ -159,6 +181,11 @@ class OneRun:
         self.joined[name] = self.recorder.now
         self.recorder.note(name, "move", "joins the federation")
 
+    def _leave(self, name: str) -> None:
+        self.federation.revoke(self.federation.names.index(name))
+        self.left.append(name)
+        self.recorder.note(name, "move", "leaves the federation: the founder revokes it")
+
     # -- the run --------------------------------------------------------------------------------------------------
 
     def run(self, on_round: Callable[[int], None]) -> Repetition:
@@ -172,24 +199,40 @@ class OneRun:
         sent = {node: (host.sent_bytes, host.received_bytes, host.sent_messages) for node, host in world.hosts.items()}
         for fault in self.plan.fault:
             self.faults.plan(fault)
-        newcomers = [part.name for part in self.parts if part.name not in federation.names]
+        for name, adversary in by_node(self.plan, {*poison.KINDS, *ADVERSARIES}).items():
+            self.recorder.note(name, "attack", f"is an adversary: {adversary.kind}")
+        jobs: list[bytes] = []
+        try:
+            self._jobs(jobs, on_round)
+        except ViolationError as error:
+            self.broken = error
+            self.recorder.note("", "attack", f"the rule {error.rule} is broken: {error.detail}")
+        return self._result(jobs, sent)
+
+    def _jobs(self, jobs: list[bytes], on_round: Callable[[int], None]) -> None:
+        """The job, and if somebody comes or goes, the job again; each is in `jobs` once it is proposed."""
+        world, began = self.world, self.world.now
+        newcomers = [part.name for part in self.parts if part.name not in self.founders]
+        leavers = [part.name for part in self.parts if self._hospital(part.name).leaves is not None]
         for name in newcomers:
-            world.at(world.now + seconds(self._hospital(name).joins or "0 s", "joins"), lambda n=name: self._join(n))  # type: ignore[misc]
-        jobs = [self._job(on_round)]
-        if newcomers:
-            world.run(lambda: len(self.joined) == len(newcomers), self._time_left())
+            world.at(began + seconds(self._hospital(name).joins or "0 s", "joins"), lambda n=name: self._join(n))  # type: ignore[misc]
+        for name in leavers:
+            world.at(began + seconds(self._hospital(name).leaves or "0 s", "leaves"), lambda n=name: self._leave(n))  # type: ignore[misc]
+        self._job(jobs, on_round)
+        if newcomers or leavers:
+            world.run(lambda: len(self.joined) + len(self.left) == len(newcomers) + len(leavers), self._time_left())
             world.run(lambda: False, SETTLE_S)
             self.recorder.next_job()
-            jobs.append(self._job(on_round))
-        return self._result(jobs, sent)
+            self._job(jobs, on_round)
 
     def _time_left(self) -> float:
         return max(0.0, seconds(self.plan.job.time_limit, "time_limit") - self.recorder.now)
 
-    def _job(self, on_round: Callable[[int], None]) -> bytes:
+    def _job(self, jobs: list[bytes], on_round: Callable[[int], None]) -> None:
         """Propose the job to all who are members now, and run until it is over or the time limit has come."""
         names, submitter = self.federation.names, self.plan.job.submitter
         job = self.federation.submit(names.index(submitter) if submitter else 0, self._spec())
+        jobs.append(job)
         self.recorder.on_round = on_round
         seen = -1
 
@@ -201,11 +244,10 @@ class OneRun:
             return self._over(job)
 
         self.world.run(over, self._time_left())
-        return job
 
     def _spec(self) -> JobSpec:
         plan, noise = self.plan, self.noise
-        nodes = self.federation.nodes
+        nodes = [node for i, node in enumerate(self.federation.nodes) if self.federation.names[i] not in self.left]
         course = Course(plan.task.name, self.parameters, self.schema, len(nodes), noise)
         # Who joins, joins. In a federation that grows the first job is the founders': newcomers shall not wait for it.
         members = tuple(sorted(nodes)) if len(nodes) < len(self.parts) else ()
@@ -231,6 +273,8 @@ class OneRun:
         for i, node in enumerate(self.federation.nodes):
             if members and node not in members:
                 continue
+            if not self.federation.honest(node) or self.federation.names[i] in self.left:
+                continue
             if (job, node) not in self.recorder.ended and not self._refused(i, job):
                 return False
         return True
@@ -248,13 +292,14 @@ class OneRun:
     def _result(self, jobs: Sequence[bytes], sent: dict[Any, tuple[int, int, int]]) -> Repetition:
         job, recorder = jobs[-1], self.recorder
         virtual_s = recorder.now
-        site = max(self.sites.values(), key=lambda s: len(s.states.get(job, ())))
+        site = max(self._honest_sites(), key=lambda s: len(s.states.get(job, ())))
         states, course = site.states.get(job, []), site.courses.get(job)
         test = join([part.test for part in self.parts])
         metrics = [models.scores_of(state, test) for state in states]
         rounds = recorder.rounds(job, metrics)
         outcome, reason = self._outcome(job)
         scores, estimates = self._compare(jobs)
+        done = outcome == "done"
         return Repetition(
             seed=self.seed,
             trace_hash=self.world.trace.hash,
@@ -272,15 +317,50 @@ class OneRun:
             moments=tuple(recorder.moments),
             sequence_round=recorder.sequence_round,
             messages=tuple(recorder.sequence()),
+            attacks=tuple(self._attacks(job, course, test, done)) if self.plan.adversary else (),
             failures=tuple(recorder.failures),
         )
+
+    def _honest_sites(self) -> list[Site]:
+        """Of the hubs that follow the protocol, and of those that have not joined yet."""
+        names, honest = self.federation.names, self.federation.honest
+        evil = {name for name, node in zip(names, self.federation.nodes, strict=True) if not honest(node)}
+        return [site for name, site in self.sites.items() if name not in evil]
+
+    def _attacks(self, job: bytes, course: Course | None, test: Table, done: bool) -> list[Attack]:
+        """What came of the adversaries; the same hospitals compute once more, all honest, to compare."""
+        attacked = honest = None
+        if course is not None and course.done:
+            members = set(self.recorder.members(job))
+            here = {
+                name for name, node in zip(self.federation.names, self.federation.nodes, strict=True) if node in members
+            }
+            tables = [part.train for part in self.parts if part.name in here]
+            seed = f"{self.seed}/all honest"
+            fitted = fit(self.plan.task.name, self.parameters, self.schema, tables, seed, self.noise)
+            attacked, honest = course.state, fitted.course.state
+        outcomes = Outcomes(
+            self.federation,
+            self.recorder,
+            done=done,
+            broken=self.broken,
+            attacked=attacked,
+            honest=honest,
+            test=test,
+            metric=models.first_metric(Course(self.plan.task.name, self.parameters, self.schema, 1)),
+        )
+        return outcomes.attacks(self.plan)
 
     def _outcome(self, job: bytes) -> tuple[str, str]:
         """How the job ended: as its cohort's hubs say; unfinished if one of them does not say anything yet."""
         places = range(len(self.federation.nodes))
         members = self.recorder.members(job) or [self.federation.nodes[i] for i in places if not self._refused(i, job)]
+        gone = {self.federation.nodes[self.federation.names.index(name)] for name in self.left}
+        members = [node for node in members if self.federation.honest(node) and node not in gone]
         ended = [self.recorder.ended.get((job, node)) for node in members]
         reasons = [self.recorder.reasons.get((job, node), "") for node in members]
+        if self.broken is not None:
+            return UNFINISHED, f"the rule {self.broken.rule} was broken: {self.broken.detail}"
         reason = next((text for text in reasons if text), "")
         if None in ended:
             return UNFINISHED, reason or "the time limit came first"
@@ -324,6 +404,8 @@ class OneRun:
     def _state(self, place: int, job: bytes) -> str:
         """The job's state at a hub at the end, and what else can be the matter with it."""
         node, members = self.federation.nodes[place], self.recorder.members(job)
+        if self.federation.names[place] in self.left:
+            return LEFT
         if members and node not in members:
             return APART
         if not self.federation.up(place):
@@ -338,7 +420,7 @@ class OneRun:
     # -- alone, federated, pooled ---------------------------------------------------------------------------------
 
     def _fit(self, table: Table, name: str) -> Fitted:
-        return fit(self.plan.task.name, self.parameters, self.schema, table, f"{self.seed}/{name}")
+        return fit(self.plan.task.name, self.parameters, self.schema, [table], f"{self.seed}/{name}")
 
     def _compare(self, jobs: Sequence[bytes]) -> tuple[list[Score], list[Estimate]]:
         pooled = self._fit(join([part.train for part in self.parts]), "pooled rows")
@@ -352,7 +434,7 @@ class OneRun:
             estimates += models.estimates_of(alone.course, "alone", part.name)
         for label, job in zip(("",) if len(jobs) == 1 else (FOUNDERS, ""), jobs, strict=True):
             course = next(
-                (s.courses[job] for s in self.sites.values() if job in s.courses and s.courses[job].done), None
+                (s.courses[job] for s in self._honest_sites() if job in s.courses and s.courses[job].done), None
             )
             if course is not None:
                 scores += self._scores("federated", label, course)

@@ -22,7 +22,7 @@ from secured_node.data.errors import DataError
 from secured_node.data.strict import read_toml, strict
 from simulations.study import executors
 from simulations.study.bundled import load_bundled
-from simulations.study.plan import Fault, Hospital, Plan
+from simulations.study.plan import Adversary, Fault, Hospital, Plan
 from simulations.study.result import StudyResult
 from simulations.study.rows import Rows, read_files
 from simulations.study.study import Watch, check, run_study
@@ -105,13 +105,14 @@ class Scenario:
 
 def parse(raw: dict[str, Any], where: str) -> Plan:
     """A plan from plain values; `where` (the file's name) begins each error. Raises `DataError`."""
-    nodes, faults = raw.get("nodes"), raw.get("fault")
+    nodes = raw.get("nodes")
     if isinstance(nodes, dict):  # one by one, so that an error names its hospital
         for name, hospital in nodes.items():
             strict(hospital, Hospital, f"{where}: nodes.{name}")
-    if isinstance(faults, list):
-        for i, fault in enumerate(faults):
-            strict(fault, Fault, f"{where}: fault[{i}]")
+    for key, kind in (("fault", Fault), ("adversary", Adversary)):
+        found = raw.get(key)
+        for i, one in enumerate(found if isinstance(found, list) else ()):
+            strict(one, kind, f"{where}: {key}[{i}]")
     return strict(raw, Plan, where)
 
 

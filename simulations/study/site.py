@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from protocols.encoding import WordBits
+from protocols.encoding import WordBits, Words
 from protocols.errors import LocalError
 from protocols.job.job import Job
 from protocols.message import Payload
@@ -93,7 +93,11 @@ class Site:
             return functools.partial(fail, _public(error), str(error))
         key = hashlib.sha256(f"{self._seed}/{job.subject}/{number}".encode()).digest()
         state = course.task.dump(course.state)
-        return functools.partial(make_share, course.task.name, state, course.members, course.bits, prepared, key, bound)
+        return self.share(course.task.name, state, course.members, course.bits, prepared, key, bound)
+
+    def share(self, *what: Any) -> Callable[[], Share]:
+        """What makes a share of the arguments of `make_share`; a site that lies makes another."""
+        return functools.partial(make_share, *what)
 
     def _prepare(self, job: bytes, course: Course) -> Any:
         if job not in self._prepared:
@@ -103,8 +107,13 @@ class Site:
 
 def make_share(task: str, state: bytes, members: int, bits: WordBits, prepared: Any, key: bytes, bound: int) -> Share:
     """A hospital's share of a round: a function of plain values, for any process. Raises `ShareFailed`."""
+    return as_share(lambda: make_words(task, state, members, bits, prepared, key), bound)
+
+
+def as_share(words_of: Callable[[], Words], bound: int) -> Share:
+    """Words as bytes, and an error as it may be told. Raises `ShareFailed`."""
     try:
-        words = make_words(task, state, members, bits, prepared, key)
+        words = words_of()
     except Exception as error:  # noqa: BLE001 - the seam: a task may raise anything
         raise ShareFailed(_public(error), f"{type(error).__name__}: {error}") from None
     return np.ascontiguousarray(words.astype(words.dtype.newbyteorder("<"), copy=False)).view(np.uint8), bound

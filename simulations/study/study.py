@@ -122,6 +122,10 @@ def check(plan: Plan, rows: Rows) -> Course:
     founders = run.federation.names
     if plan.job.submitter and plan.job.submitter not in founders:
         raise DataError("job.submitter", "it joins later", f"allowed: {' | '.join(founders)}")
+    for name, hospital in plan.nodes.items():
+        if hospital.leaves is not None and name in (founders[0], plan.job.submitter):
+            why = "it founded the federation" if name == founders[0] else "it submits the job"
+            raise DataError(f"nodes.{name}.leaves", why, "let another hospital leave")
     if len(founders) < plan.job.min_nodes:
         why = f"{len(founders)} hospitals are there from the start, job.min_nodes is {plan.job.min_nodes}"
         raise DataError("nodes", why, "let fewer join later, or lower job.min_nodes")

@@ -148,9 +148,10 @@ def test_every_key_of_a_scenario_is_documented() -> None:
         plan.Privacy,
         plan.Hospital,
         plan.Fault,
+        plan.Adversary,
         plan.Run,
     )
-    tables = {"data", "split", "task", "network", "job", "privacy", "nodes", "fault", "run"}
+    tables = {"data", "split", "task", "network", "job", "privacy", "nodes", "fault", "adversary", "run"}
     for section in sections:
         for key in set(section.__struct_fields__) - tables:
             assert f"`{key}`" in table, f"{section.__name__}.{key}"
