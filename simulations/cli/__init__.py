@@ -12,8 +12,8 @@ from secured_node.cli.common import CommandError, Exit, report
 from secured_node.data.errors import DataError
 
 COMMANDS: Final = {
-    "list": "Show the scenarios and data sets that ship.",
-    "run": "Run a scenario: a file of yours, or one that ships.",
+    "list": "Show what ships: scenarios, experiments, trials, adversaries, data sets.",
+    "run": "Run a scenario, a file of yours or one that ships, or an experiment.",
     "compare": "Run two scenarios and hold their results side by side.",
     "seeds": "Play many seeds of the trials, which try to break the protocols.",
     "replay": "Play one seed of a trial again, and tell what happens.",

@@ -14,7 +14,6 @@ from simulations.cli import running
 from simulations.report import check_folder, write_comparison
 from simulations.report.terminal import comparison
 from simulations.study.comparing import differences
-from simulations.study.scenario import Scenario
 
 
 @click.command("compare")
@@ -31,7 +30,7 @@ def command(first: str, second: str, out: Path | None, as_json: bool, **executio
     The intervals of differences are of pairs of repetitions with the same number, which have the same seed if both
     scenarios start from the same one.
     """
-    folder = out or Path("sim-" + "-".join(Scenario.load(name).plan.name for name in (first, second)))
+    folder = out or Path("sim-" + "-".join(map(running.called, (first, second))))
     check_folder(folder)
     one, other = (running.run(name, **execution) for name in (first, second))
     page = write_comparison((one, other), folder)

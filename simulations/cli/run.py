@@ -1,4 +1,4 @@
-"""`secured-sim run`: a scenario from beginning to end."""
+"""`secured-sim run`: a scenario or an experiment from beginning to end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from secured_node.cli.common import Exit, put, with_json
 from simulations.cli import running
 from simulations.report import check_folder, write
 from simulations.report.terminal import summary
-from simulations.study.scenario import Scenario
 
 
 @click.command("run")
@@ -31,11 +30,11 @@ def command(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Run SCENARIO, a TOML file or the name of one that ships, show what it found, and write a report.
+    """Run SCENARIO, a TOML file or the name of a scenario or an experiment that ships, and write a report.
 
     Exit code 1 if in no repetition the job was done.
     """
-    folder = out or Path(f"sim-{Scenario.load(scenario).plan.name}")
+    folder = out or Path(f"sim-{running.called(scenario)}")
     check_folder(folder)
     result = running.run(scenario, repetitions, seed, executor, workers)
     page = write(result, folder)

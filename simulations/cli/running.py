@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from secured_node.cli.common import screen
+from secured_node.data.errors import DataError
+from simulations.experiments.catalogue import EXPERIMENTS
+from simulations.experiments.experiment import Experiment
 from simulations.study import executors
 from simulations.study.result import StudyResult
 from simulations.study.scenario import Scenario
 from simulations.study.study import Progress as Step
+from simulations.study.study import Watch
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,12 +41,36 @@ def with_execution(command: F) -> F:
     return command
 
 
+def experiment_of(name: str) -> Experiment | None:
+    """The experiment of that name, unless there is a file or a scenario of it."""
+    return None if Path(name).exists() else EXPERIMENTS.get(name)
+
+
+def called(name: str) -> str:
+    """The name of a scenario or an experiment, for its folder. Raises `DataError`."""
+    experiment = experiment_of(name)
+    return experiment.name if experiment is not None else Scenario.load(name).plan.name
+
+
 def run(name: str, repetitions: int | None, seed: int | None, executor: str, workers: int | None) -> StudyResult:
-    """Load and run a scenario, with a progress bar on a terminal. Raises `DataError`."""
+    """Run a scenario or an experiment, with a progress bar on a terminal. Raises `DataError`."""
+    experiment = experiment_of(name)
+    if experiment is not None:
+        if executor != executors.IN_PROCESS:
+            raise DataError(f"executor {executor!r}", f"{name} is an experiment and computes here", "leave it out")
+        count = repetitions or experiment.repetitions
+        with _progress(name, count) as watch:
+            return experiment.study(count, 1 if seed is None else seed, watch=watch)
     changes = {"repetitions": repetitions, "seed": seed}
     changes = {key: value for key, value in changes.items() if value is not None}
     scenario = Scenario.load(name)
     scenario = scenario.with_run(**changes) if changes else scenario
+    with _progress(scenario.plan.name, scenario.plan.run.repetitions) as watch:
+        return scenario.study(executor, workers=workers, watch=watch)
+
+
+@contextlib.contextmanager
+def _progress(name: str, repetitions: int) -> Iterator[Watch]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -51,10 +81,10 @@ def run(name: str, repetitions: int | None, seed: int | None, executor: str, wor
     )
     console = screen(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(scenario.plan.name, total=scenario.plan.run.repetitions, rounds="")
+        bar = progress.add_task(name, total=repetitions, rounds="")
 
         def watch(step: Step) -> None:
             rounds = f"round {step.rounds}" if step.rounds else ""
             progress.update(bar, completed=step.done, rounds=rounds)
 
-        return scenario.study(executor, workers=workers, watch=watch)
+        yield watch

@@ -300,7 +300,7 @@ def limits(view: View) -> list[Sentence]:
         "a line of ", Shown(network.bandwidth_bit_s, f"{network.bandwidth_bit_s / 1e6:g}"), " Mbit/s",
     )  # fmt: skip
     lost: Sentence = (share(network.loss), " of messages lost") if network.loss else ("no message lost",)
-    sentences: list[Sentence] = [
+    of_a_run: list[Sentence] = [
         ("The network is a model: ", span(network.latency_s), " one way, up to ", span(network.jitter_s),
          " more by chance, ", *lost, ", each hub with ", *line,
          ". Computation takes as long as the scenario says. Virtual times are times of that model, not of a network "
@@ -313,6 +313,12 @@ def limits(view: View) -> list[Sentence]:
         ("What a sum, a coefficient or a finished model reveals about patients is not measured here unless an attack "
          "below does so; and an attack that failed here shows only that this attack failed.",),
     ]  # fmt: skip
+    attacked = "an attack that failed here shows only that this attack failed."
+    of_all: Sentence = (
+        "Intervals cover what the seeds change, and say nothing of other data or other attackers; ",
+        attacked,
+    )
+    sentences = of_a_run if is_of_a_run(view) else [of_all]
     if len(repetitions) == 1:
         sentences.append(
             (
@@ -326,15 +332,22 @@ def limits(view: View) -> list[Sentence]:
             "With ", *plural(len(repetitions), "repetition"), " intervals are wide, may reach beyond what the metric "
             "can be, and a rare event was most likely not seen.",
         ))  # fmt: skip
-    sentences += [(f"Of the data it was noticed: {clean(note).rstrip('.')}.",) for note in view.result.notes]
+    noticed = "Of the data it was noticed: " if is_of_a_run(view) else ""
+    sentences += [(f"{noticed}{clean(note).rstrip('.')}.",) for note in view.result.notes]
     return sentences
+
+
+def is_of_a_run(view: View) -> bool:
+    """Whether a task was run over a federation; an experiment has none."""
+    return bool(view.result.task)
 
 
 def replay(view: View) -> Sentence:
     """How to run one repetition again."""
     file = view.scenario_file
     seed = view.shown.seed if view.shown is not None else 0
-    how = f"secured-sim run {file} --seed {seed} --repetitions 1"
+    what = file if is_of_a_run(view) else clean(view.result.name)
+    how = f"secured-sim run {what} --seed {seed} --repetitions 1"
     if view.is_from_python:
         how = f"Scenario(**json.load(open({file!r}))).with_run(seed={seed}, repetitions=1).study()"
     return (

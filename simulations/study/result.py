@@ -65,7 +65,8 @@ class NodeResult(_Value, frozen=True, kw_only=True):
     rows: train and test rows together; train_rows, test_rows: of them. positives: train rows with the modelled outcome,
     None for an outcome that is a number. sent_bytes, received_bytes, sent_messages, received_messages: of its hub.
     state: of the job at the end; ``took no part`` of a hub that is not in the cohort, ``left the federation`` of one
-    that did, ``down`` of one that does not run, ``unknown`` of one that never heard of it. reason: why, in the hub's words. drop_outs: how often it crashed or
+    that did, ``down`` of one that does not run, ``unknown`` of one that never heard of it. reason: why, in the hub's
+    words. drop_outs: how often it crashed or
     was cut off. joined_s: when it came, 0 for a founder.
     """
 
