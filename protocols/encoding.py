@@ -89,7 +89,7 @@ class Block:
         mantissa, exponent = math.frexp(self.scale)
         if mantissa != 0.5 or abs(exponent - 1) > SCALE_EXPONENT_MAX:
             raise EncodingError(self.name, "the scale must be a power of two from 2^-512 to 2^512")
-        if self.kind == "count" and (self.scale != 1 or not self.bound.is_integer()):
+        if self.kind == "count" and (self.scale != 1 or not float(self.bound).is_integer()):
             raise EncodingError(self.name, "counts have scale 1 and a whole number as their bound")
 
     @property

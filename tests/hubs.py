@@ -2,79 +2,32 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from protocols.job.events import Say
-from protocols.job.job import Job
-from protocols.job.kinds import DataRef, JobSpec
-from protocols.job.life import State
-from protocols.message import Message, Payload
+from protocols.job.kinds import DataRef
+from protocols.message import Message
 from protocols.secagg.effects import Certified
-from simulations import federation as simulated
+from simulations import kit
 from simulations.network import Network
-from simulations.world import World
-from tests.kit import BOUND, as_vector, identities
+from tests.kit import identities
 
 DATA = DataRef("heart", "1", bytes(32))
 
 
-class Numbers:
-    """A worker with one fixed vector per round; a job is done after `rounds` sums."""
-
-    def __init__(self, member: int, rounds: int = 3, length: int = 20):
-        self.member, self.rounds, self.length = member, rounds, length
-        self.totals: dict[bytes, list[npt.NDArray[np.int64]]] = {}
-        self.fails = ""
-
-    def values(self, number: int) -> npt.NDArray[np.int64]:
-        rng = np.random.default_rng([self.member, number])
-        return rng.integers(-BOUND, BOUND + 1, self.length).astype("i8")
-
-    def advance(self, job: Job, number: int, total: Payload | None) -> bool:
-        if number == 0:
-            self.totals[job.job] = []
-        elif total is not None:
-            self.totals[job.job].append(total.view("<i8")[: self.length].copy())
-        return number >= self.rounds
-
-    def vector(self, job: Job, number: int) -> Callable[[], tuple[Payload, int]]:
-        if self.fails:
-            raise ValueError(self.fails)
-        return functools.partial(_made, self.values(number))
-
-
-def _made(values: npt.NDArray[np.int64]) -> tuple[Payload, int]:
-    made = as_vector(values, 64)
-    return made.words, made.bound
-
-
-class Federation(simulated.Federation):
-    """n hubs with numbers; the first is the founder and only steward."""
+class Federation(kit.NumbersFederation):
+    """The kit's, with the tests' identities and more to look at."""
 
     def __init__(
         self, n: int, seed: int = 0, network: Network | None = None, rounds: int = 3, length: int = 20
     ) -> None:
-        self.numbers = [Numbers(i, rounds, length) for i in range(n)]
-        super().__init__(World(seed, network), self.numbers, keys=identities(n))
+        super().__init__(n, seed, network, rounds, length, identities(n), DATA)
 
     def submit(self, i: int = 0, members: Sequence[int] | None = None, **changes: object) -> bytes:  # type: ignore[override]
         """Propose a job from hub i; its id."""
-        spec = JobSpec("numbers", b"{}", DATA, "a test", collect_s=30.0)
-        if members is not None:
-            listed = tuple(self.nodes[m] for m in members)
-            changes = {"members": listed, "max_nodes": max(3, len(listed)), "min_nodes": max(3, len(listed)), **changes}
-        return super().submit(i, msgspec.structs.replace(spec, **changes))
-
-    def run_until(self, job: bytes, state: State, which: Sequence[int] | None = None, seconds: float = 600) -> bool:
-        return self.world.run(lambda: set(self.states(job, which)) == {state}, seconds)
-
-    def expected(self, number: int, members: Sequence[int]) -> npt.NDArray[np.int64]:
-        return np.sum([self.numbers[m].values(number) for m in members], axis=0)
+        return self.propose(i, members, **changes)
 
     def assert_result(self, job: bytes, members: Sequence[int], who: Sequence[int] | None = None) -> None:
         for i in members if who is None else who:

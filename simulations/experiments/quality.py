@@ -48,7 +48,8 @@ def play(seed: int) -> Measured:
         who = "everybody" if chosen == hospitals else f"{chosen} at random"
         figures[f"rank correlation, {who} of {hospitals} in each round"] = found
         text = "Points by the improvement after each round; measured: their rank correlation with the true quality."
-        name = f"quality inference, {chosen} of {hospitals}"
+        text += " All have the same points: it draws lots." if chosen == hospitals else ""
+        name = f"quality, {chosen} of {hospitals}"
         attacks.append(Attack(name=name, node="", succeeded=found > RANKED_WELL, text=text, value=found))
     return Measured(figures, tuple(attacks))
 

@@ -46,6 +46,8 @@ def asked(view: View) -> list[Sentence]:
             "What do ", *plural(len(nodes), "hospital"), " with ", *each, f" rows{ending} learn from the task ",
             Code(clean(result.task)), " without showing each other a row?",
         ))  # fmt: skip
+    if not is_of_a_run(view):
+        found += [(f"{clean(note).rstrip('.')}.",) for note in result.notes]
     if result.split:
         found.append((f"The rows are divided among them ({clean(result.split).rstrip('.')}).",))
     found.append((
@@ -59,6 +61,7 @@ def asked(view: View) -> list[Sentence]:
 def found(view: View) -> list[Sentence]:
     """The answer: one sentence a finding, the most important first."""
     makers = (
+        _figures,
         _federated,
         _founders,
         _noise,
@@ -104,6 +107,21 @@ def _all_done(number_of: int) -> Sentence:
     return ("The repetition ended with a result.",) if number_of == 1 else (
         "All ", count(number_of), " repetitions ended with a result.",
     )  # fmt: skip
+
+
+def _figures(view: View) -> list[Sentence]:
+    """Of an experiment: what was measured."""
+    told: list[Sentence] = []
+    for total in view.result.totals if not is_of_a_run(view) else ():
+        mean, low, high = total.value.mean, total.value.low, total.value.high
+        if mean is None:
+            continue
+        around: Sentence = () if low is None or high is None or low == high else (
+            f" ({view.confidence} interval ", number(low), " to ", number(high), ")",
+        )  # fmt: skip
+        name = clean(total.name)
+        told.append((f"{name[0].upper()}{name[1:]}: ", number(mean), *around, "."))
+    return told
 
 
 def _federated(view: View) -> list[Sentence]:
@@ -332,8 +350,8 @@ def limits(view: View) -> list[Sentence]:
             "With ", *plural(len(repetitions), "repetition"), " intervals are wide, may reach beyond what the metric "
             "can be, and a rare event was most likely not seen.",
         ))  # fmt: skip
-    noticed = "Of the data it was noticed: " if is_of_a_run(view) else ""
-    sentences += [(f"{noticed}{clean(note).rstrip('.')}.",) for note in view.result.notes]
+    if is_of_a_run(view):
+        sentences += [(f"Of the data it was noticed: {clean(note).rstrip('.')}.",) for note in view.result.notes]
     return sentences
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from protocols.job.events import Decide
 from protocols.job.job import Job as CoreJob
-from protocols.job.kinds import Answer, DataRef, JobSpec, Privacy
+from protocols.job.kinds import Answer, JobSpec
 from protocols.job.life import ENDED
 from protocols.privacy.accounting import rho_of
 from secured_node.data.table import Table
@@ -43,7 +43,7 @@ from simulations.study.quantity import seconds
 from simulations.study.recorder import Recorder
 from simulations.study.result import EVERYWHERE, Arm, Attack, Estimate, NodeResult, Repetition, Score
 from simulations.study.rows import Rows, join, take
-from simulations.study.site import Site
+from simulations.study.site import Site, spec_of
 from simulations.study.split import classes_of, divide, hold_out
 from simulations.world import World
 
@@ -246,25 +246,21 @@ class OneRun:
         self.world.run(over, self._time_left())
 
     def _spec(self) -> JobSpec:
-        plan, noise = self.plan, self.noise
+        plan = self.plan
         nodes = [node for i, node in enumerate(self.federation.nodes) if self.federation.names[i] not in self.left]
-        course = Course(plan.task.name, self.parameters, self.schema, len(nodes), noise)
+        course = Course(plan.task.name, self.parameters, self.schema, len(nodes), self.noise)
         # Who joins, joins. In a federation that grows the first job is the founders': newcomers shall not wait for it.
         members = tuple(sorted(nodes)) if len(nodes) < len(self.parts) else ()
-        return JobSpec(
-            task=plan.task.name,
-            parameters=msgspec.json.encode(self.parameters),
-            data=DataRef(self.schema.name, str(self.schema.version), self.schema.digest()),
-            purpose="a simulated study",
+        return spec_of(
+            course,
+            self.parameters,
+            self.schema,
             members=members,
             min_nodes=min(plan.job.min_nodes, len(nodes)) if not members else len(nodes),
             max_nodes=len(nodes),
             collect_s=seconds(plan.job.collect, "collect"),
-            rounds_max=course.rounds_max,
-            word_bits=course.bits,
             holders=plan.job.holders,
             colluders=plan.job.colluders,
-            privacy=None if noise is None else Privacy(noise.unit, noise.rho, noise.delta),
         )
 
     def _over(self, job: bytes) -> bool:

@@ -12,11 +12,13 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from protocols.encoding import WordBits, Words
 from protocols.errors import LocalError
 from protocols.job.job import Job
+from protocols.job.kinds import DataRef, JobSpec, Privacy
 from protocols.message import Payload
 from secured_node.data.errors import DataError
 from secured_node.data.schema import Schema
@@ -103,6 +105,21 @@ class Site:
         if job not in self._prepared:
             self._prepared[job] = course.prepare(self._table)
         return self._prepared[job]
+
+
+def spec_of(course: Course, raw: Mapping[str, Any], schema: Schema, **fields: Any) -> JobSpec:
+    """What a job says of a course. fields: of the `JobSpec`, what the course does not know."""
+    noise = course.noise
+    return JobSpec(
+        task=course.task.name,
+        parameters=msgspec.json.encode(raw),
+        data=DataRef(schema.name, str(schema.version), schema.digest()),
+        purpose="a simulated study",
+        rounds_max=course.rounds_max,
+        word_bits=course.bits,
+        privacy=None if noise is None else Privacy(noise.unit, noise.rho, noise.delta),
+        **fields,
+    )
 
 
 def make_share(task: str, state: bytes, members: int, bits: WordBits, prepared: Any, key: bytes, bound: int) -> Share:

@@ -297,7 +297,7 @@ STUDIES = {"secured_node", *(f"secured_node.{room}" for room in ("tasks", "data"
 
 def knows_the_daemon(path: Path) -> Iterator[str]:
     """The simulator's world knows `protocols` alone; its studies know tasks and data, too, and nothing of a daemon."""
-    studies = path.relative_to(ROOT / "simulations").parts[0] in ("study", "cli", "report")
+    studies = path.relative_to(ROOT / "simulations").parts[0] in ("study", "experiments", "kit.py", "cli", "report")
     for module in imports(path):
         if module.startswith("secured_node") and not (studies and _shared(module)):
             yield f"imports {module}"

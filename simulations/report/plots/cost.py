@@ -105,6 +105,8 @@ def times(view: View) -> Plot | None:
     if len(repetitions) < 2:
         return None
     values = [repetition.virtual_s for repetition in repetitions]
+    if not any(values):
+        return None  # an experiment without a world
     median = middle(values, view.result.confidence)[0]
 
     def draw(width_in: float) -> Figure:

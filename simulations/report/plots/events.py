@@ -114,7 +114,7 @@ def attacks(view: View) -> Plot | None:
         for row, name in enumerate(names):
             axes.barh(row, won[name], height=0.5, color=BAD)
             axes.barh(row, of[name] - won[name], left=won[name], height=0.5, color=GOOD)
-            note(axes, row, f"{won[name]} of {of[name]}{'' if is_narrow(width_in) else ' succeeded'}")
+            note(axes, row, f"{won[name]} of {of[name]}")  # no more: a long note is cut off at the edge
         rows_of(axes, [label(name, 18 if is_narrow(width_in) else 30) for name in names])
         whole_axis(axes)
         axes.set_xlabel("attempts in all repetitions")
