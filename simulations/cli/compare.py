@@ -9,7 +9,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from secured_node.cli.common import put, with_json
+from secured_node.cli.common import CommandError, Exit, put, with_json
 from simulations.cli import running
 from simulations.report import check_folder, write_comparison
 from simulations.report.terminal import comparison
@@ -30,6 +30,11 @@ def command(first: str, second: str, out: Path | None, as_json: bool, **executio
     The intervals of differences are of pairs of repetitions with the same number, which have the same seed if both
     scenarios start from the same one.
     """
+    for name in (first, second):
+        if running.experiment_of(name) is not None:
+            raise CommandError(
+                f"{name} is an experiment", "it compares by itself", f"secured-sim run {name}", Exit.USAGE
+            )
     folder = out or Path("sim-" + "-".join(map(running.called, (first, second))))
     check_folder(folder)
     one, other = (running.run(name, **execution) for name in (first, second))

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from secured_node.cli.common import CommandError
+from secured_node.data.errors import DataError
 from simulations.cli import running
+from simulations.cli.compare import command as compare
 from simulations.cli.list import shipped
 from simulations.cli.run import command
 from simulations.experiments import canary, quality, selection, thousand
@@ -107,6 +110,13 @@ def test_a_file_of_the_name_comes_before_the_experiment(tmp_path: Path, monkeypa
     assert running.experiment_of("canary") is EXPERIMENTS["canary"]
     Path("canary").touch()
     assert running.experiment_of("canary") is None
+
+
+def test_experiments_are_not_compared_and_compute_here() -> None:
+    with pytest.raises(CommandError, match="canary is an experiment"):
+        compare.main(["breast-line", "canary"], standalone_mode=False)
+    with pytest.raises(DataError, match="computes here"):
+        running.run("canary", 1, 1, "dask", None)
 
 
 def test_the_list_has_all_that_ships() -> None:
