@@ -1,8 +1,8 @@
 """Once faults stop and enough nodes are well, every job ends, or waits and names for what.
 
-Rules held: ``ends`` (with all members well, a job ends), ``names_missing`` (a hub whose job is paused names somebody, and
-of the hubs of a job that waits at least one names a node that is down or dishonest). An adversary that shows each hub
-something else can make a hub miss honest ones; what people need is that somebody sees it.
+Rules held: ``ends`` (with all members well, a job ends), ``names_missing`` (a hub whose job is paused names somebody,
+and of the hubs of a job that waits at least one names a node that is down or dishonest). An adversary that shows each
+hub something else can make a hub miss honest ones; what people need is that somebody sees it.
 """
 
 from __future__ import annotations
