@@ -13,7 +13,7 @@ from protocols.groups import GROUP, GroupBody
 from protocols.identity import NodeId
 from protocols.job.clock import COHORT_LATE_S, Waited
 from protocols.job.events import Decide, Joined, Moved, Serve, WorkFailed
-from protocols.job.job import DECISIONS_LATE_S
+from protocols.job.view import DECISIONS_LATE_S
 from protocols.job.kinds import (
     CANCEL,
     COHORT,
