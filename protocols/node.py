@@ -106,7 +106,9 @@ class Node:
         self._exchange = Exchange(identity.node, self.store)
         min_cohort = self.roster.charter.min_cohort
         self._heirs = Heirs()
-        self._site = Site(identity, self.roster.federation, min_cohort, self.groups, draw, self.jobs, self._heirs)
+        self._heard: dict[NodeId, float] = {}
+        federation, jobs = self.roster.federation, self.jobs
+        self._site = Site(identity, federation, min_cohort, self.groups, draw, jobs, self._heirs, self._heard)
         for held in self.store.find(GROUP):
             self._learn_group(held)
         for held in self.store.find(JOB):
@@ -166,6 +168,7 @@ class Node:
     def _received(self, event: Received, now: float) -> list[Effect]:
         if not self.roster.allowed(event.sender):
             return [Refused(event.sender, "not_a_member", f"{event.sender} is not a member of the federation")]
+        self._heard[event.sender] = now
         if isinstance(event.message, Summary | Listing | Pull | Records):
             return self._spread(self._exchange.handle(event, now), now)
         job = getattr(event.message, "job", None)
@@ -200,11 +203,12 @@ class Node:
                 return self._spread(self._exchange.handle(Publish((effect.record,)), now), now)
             case Compute():
                 return [Compute((job, effect.token), effect.work)]
-            case Moved():
+            case Moved() if effect.state in ENDED:
                 return [effect, *self._tell_each(Settled(), now)]
-            case Persist(fact=Certified()):
-                waiting = self._heirs.open(job)
-                return [effect, *(e for heir in waiting for e in self._tell(heir, Settled(), now))]
+            case Moved() | Persist(fact=Certified()):
+                named = self.jobs[job].spec.continues
+                kin = [*self._heirs.open(job), *([named.job] if named is not None else [])]
+                return [effect, *(e for relative in kin for e in self._tell(relative, Settled(), now))]
             case Send() | Persist() | Refused() | Advance() | StartWork() | Serve():
                 return [effect]
         return [InJob(job, effect)]

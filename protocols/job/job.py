@@ -27,7 +27,6 @@ that is the driver's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from protocols.core import Computed, Effect, Event, LinkUp, Persist, Progressed, Received, Refused, Tick
@@ -66,6 +65,7 @@ from protocols.job.kinds import (
 )
 from protocols.job.life import ENDED, TRANSITIONS, State, Step
 from protocols.job.succession import (
+    HEARD_S,
     Objection,
     against_following,
     against_joining,
@@ -123,6 +123,8 @@ class Job(JobView):
         ticked = isinstance(event, Tick)
         effects = [*self._collect(now), *self._give_up(now), *self._go_on(now)] if ticked else []
         effects += self._clock.keep(now) if self._waits else []
+        if self._is_left and self.body is not None:
+            return effects + self._keep(event)
         if self._follower is not None:
             effects += self._follower.handle(event, now)
         if self.round is None or (isinstance(event, Computed) and not self._current(event.token)):
@@ -371,7 +373,7 @@ class Job(JobView):
             return self._follower.handle(event, now)
         if number <= self.rounds_done:
             return self._serving.serve(sender, event.message, number, now)
-        if self.round is None or sender not in self.body.members:
+        if self.round is None or sender not in self.body.members or self._is_left:
             return []
         if number > self.round.place.number:
             return self._ahead(event, number, now)
@@ -405,8 +407,8 @@ class Job(JobView):
             return self._fail(event.reason)
         if self._follower is not None:
             return self._followed(event, now)
-        if self.round is None:
-            return []
+        if self.round is None or self._is_left:
+            return self._keep(event)
         if isinstance(event, Updated):
             return self._updated(event) if event.round == self.rounds_done else []
         if event.round != self.round.place.number:
@@ -495,14 +497,21 @@ class Job(JobView):
         if now < self._goes_on_at or self.state is not State.PAUSED or self.round is None:
             return []
         self._goes_on_at = now + go_on_after_s(self._proposals)
-        site, missing = self._site, self.round.missing
-        if site.heirs.open(self.job):
+        site = self._site
+        missing = [m for m in self.round.missing if now - site.heard.get(m, float("-inf")) > HEARD_S]
+        if site.heirs.open(self.job) or not missing:
             return []
         spec = next_spec(self, missing, site.groups, site.min_cohort)
         if isinstance(spec, str):
             return self._explain("missing: " + ", ".join(missing) + "; " + spec)
         self._proposals += 1
         return [self._say(JOB, spec, subject=site.draw(16).hex())]
+
+    def _keep(self, event: Event) -> list[Effect]:
+        """What was asked for and came while the round is left alone is not lost; what peers say is said again."""
+        if self.round is not None and isinstance(event, Computed | VectorReady | Updated):
+            self._kept.append(event)
+        return []
 
     def _explain(self, reason: str) -> list[Effect]:
         """The job stays where it is, for a reason that is news."""
@@ -521,10 +530,15 @@ class Job(JobView):
         if self._is_left:
             return effects + self._yield()
         if self.round is not None or self._follower is not None:
-            return effects
+            return effects + self._resume(now)
         if self.state is State.PAUSED:
             effects += self._move(Step.HEARD)
         return effects + self._take_up(cohort_of(self.spec, self.job, self.body), now)
+
+    def _resume(self, now: float) -> list[Effect]:
+        """The successor came to nothing: go on where the round was left."""
+        kept, self._kept = self._kept, []
+        return [effect for event in kept for effect in self._handle(event, now)]
 
     def _yield(self) -> list[Effect]:
         """End for a successor that began; leave the round alone for one that this hub would join."""
@@ -534,9 +548,6 @@ class Job(JobView):
             return self._end(Step.CANCEL, f"it goes on as job {begun[0].hex()}, without {left_out}")
         if pledged is None:
             return []
-        if self.round is not None:
-            entered, self.round = self.round.entered, None
-            self._restored = replace(self._restored, rounds=self.rounds_done, entered=entered, signed=None)
         return self._explain(f"it is about to go on as job {pledged.hex()}")
 
     # -- ending --------------------------------------------------------------------------------------------------

@@ -43,6 +43,8 @@ GO_ON_AFTER_S: Final = 1800.0
 Doubles with each proposal that came to nothing."""
 GO_ON_AFTER_S_MAX: Final = 86_400.0
 """Up to here: somebody may change a policy, or come back, within a day."""
+HEARD_S: Final = 600.0
+"""Who said nothing at all for so long, not even about records, is away: hubs compare records far more often."""
 
 
 def go_on_after_s(proposals: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from protocols.core import Received
+from protocols.core import Event, Received
 from protocols.errors import PeerError
 from protocols.identity import NodeId
 from protocols.job.clock import CollectionClock
@@ -54,6 +54,7 @@ class JobView:
         self._early: dict[NodeId, Received] = {}
         self._goes_on_at = float("inf")
         self._proposals = 0
+        self._kept: list[Event] = []
 
     @property
     def subject(self) -> str:
@@ -77,8 +78,9 @@ class JobView:
             return None
         times = [self._clock.closes_at if self._collects else self._late_at]
         times += [self._clock.keep_at] if self._waits else []
-        times += [self._goes_on_at] if self.round is not None else []
-        for part in (self.round, self._follower):
+        if self.round is not None and not self._is_left:
+            times.append(self._goes_on_at)
+        for part in (None if self._is_left else self.round, self._follower):
             if part is not None and part.wake_at is not None:
                 times.append(part.wake_at)
         earliest = min(times)

@@ -102,7 +102,7 @@ class Round:
         self._ballot = Ballot(cohort, place)
         self._vector: Vector | None = None
         self._lives = 0
-        self.entered = entered
+        self._entered = entered
         self._attempt = self._new_attempt(entered + 1)
         self._watches = Watches()
         self._jumps = Jumps()
@@ -440,7 +440,7 @@ class Round:
         if self._vector is None or self.signed is not None:
             return []
         self._times.rest(now)
-        self.entered = self._attempt.number
+        self._entered = self._attempt.number
         fact = Entered(self.cohort.job, self.place.number, self._attempt.number)
         return [Persist(fact), *self._attempt.open(self._identity, self._draw, self._vector)]
 
@@ -490,7 +490,7 @@ class Round:
     def _follow(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
         if self.signed is None and not self.over:
-            for witness in self._watches.fresh(self._attempt.number, self.entered, self._new_witness):
+            for witness in self._watches.fresh(self._attempt.number, self._entered, self._new_witness):
                 effects += self._ask_about(witness.number)
         for attempt in self._attempts():
             if attempt.total is not None and self.signed is None and not self.over:
