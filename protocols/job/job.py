@@ -65,10 +65,10 @@ from protocols.job.kinds import (
 )
 from protocols.job.life import ENDED, TRANSITIONS, State, Step
 from protocols.job.succession import (
-    HEARD_S,
     Objection,
     against_following,
     against_joining,
+    away,
     go_on_after_s,
     next_spec,
 )
@@ -498,7 +498,7 @@ class Job(JobView):
             return []
         self._goes_on_at = now + go_on_after_s(self._proposals)
         site = self._site
-        missing = [m for m in self.round.missing if now - site.heard.get(m, float("-inf")) > HEARD_S]
+        missing = away(self.round.missing, site.heard, now)
         if site.heirs.open(self.job) or not missing:
             return []
         spec = next_spec(self, missing, site.groups, site.min_cohort)

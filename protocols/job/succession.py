@@ -52,6 +52,11 @@ def go_on_after_s(proposals: int) -> float:
     return min(GO_ON_AFTER_S * 2.0 ** min(proposals, 10), GO_ON_AFTER_S_MAX)
 
 
+def away(silent: Iterable[NodeId], heard: Mapping[NodeId, float], now: float) -> list[NodeId]:
+    """Who of those that are silent in a job said nothing at all for long. heard: when each last did."""
+    return [node for node in silent if now - heard.get(node, float("-inf")) > HEARD_S]
+
+
 class Earlier(Protocol):
     """What a successor has to know of the job before it, as it stands on this hub."""
 
