@@ -93,6 +93,8 @@ class Job(JobView):
     def handle(self, event: Event, now: float) -> Sequence[Effect]:
         """Take one event."""
         effects = self._handle(event, now)
+        if self._follower is not None:
+            self.rounds_done, self._history = self._follower.rounds_done, self._follower.history
         for effect in effects:
             if isinstance(effect, Persist) and isinstance(effect.fact, Certified):
                 self._serving.certified(effect.fact)

@@ -61,21 +61,36 @@ class Earlier(Protocol):
     """What a successor has to know of the job before it, as it stands on this hub."""
 
     @property
-    def job(self) -> bytes: ...
+    def job(self) -> bytes:
+        """Its id."""
+
     @property
-    def author(self) -> NodeId: ...
+    def author(self) -> NodeId:
+        """The submitter's hub."""
+
     @property
-    def spec(self) -> JobSpec: ...
+    def spec(self) -> JobSpec:
+        """What its record says."""
+
     @property
-    def body(self) -> CohortBody | None: ...
+    def body(self) -> CohortBody | None:
+        """Its cohort, once it is known."""
+
     @property
-    def state(self) -> State: ...
+    def state(self) -> State:
+        """Where it is."""
+
     @property
-    def rounds_done(self) -> int: ...
+    def rounds_done(self) -> int:
+        """Rounds that are certified here."""
+
     @property
-    def history(self) -> bytes: ...
+    def history(self) -> bytes:
+        """H of the last of them."""
+
     @property
-    def voted(self) -> bool: ...
+    def voted(self) -> bool:
+        """Whether this hub has voted for the round after them."""
 
 
 @dataclass(frozen=True, slots=True)

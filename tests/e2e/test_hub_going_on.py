@@ -37,6 +37,7 @@ def successor(hub: Hub, job: str) -> str:
 def test_hubs_go_on_without_a_member_that_was_killed_and_it_follows_when_it_is_back(
     hubs: list[Hub], folder: Path
 ) -> None:
+    """J31."""
     there, lost = hubs[:3], hubs[3]
     bench = {"length": 300, "rounds": ROUNDS, "word_bits": 32}
     job = submit(hubs[0], "bench", bench, hubs, word_bits=32, on_drop="go_on", min_nodes=3)
