@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from demo.hubs import Hub, wait_until
+from secured_node.cli.common import CommandError
 from tests.hub_kit import assert_never_two, cli, done, end_all, found_hubs, result, start_all, submit
 
 pytestmark = pytest.mark.timeout(170)
@@ -39,6 +40,8 @@ def test_hubs_go_on_without_a_member_that_was_killed_and_it_follows_when_it_is_b
 ) -> None:
     """J31."""
     there, lost = hubs[:3], hubs[3]
+    with pytest.raises(CommandError, match="unknown fields: continues"):
+        submit(hubs[0], "bench", {}, hubs, continues=["00" * 32, 0, "00" * 32])
     bench = {"length": 300, "rounds": ROUNDS, "word_bits": 32}
     job = submit(hubs[0], "bench", bench, hubs, word_bits=32, on_drop="go_on", min_nodes=3)
     job = str(hubs[0].job(job)["job"])
