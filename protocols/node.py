@@ -34,10 +34,11 @@ from protocols.groups import GROUP, GroupBody, Groups, Standing
 from protocols.identity import Identity, NodeId
 from protocols.job.events import Advance, Fallen, Moved, Noted, Revoked, Say, Serve, Settled, StartWork
 from protocols.job.job import Job
-from protocols.job.kinds import CANCEL, COHORT, DECISION, JOB, OUTCOME, JobSpec
+from protocols.job.kinds import CANCEL, COHORT, DECISION, JOB, OUTCOME, Answer, JobSpec
 from protocols.job.life import ENDED
 from protocols.job.restore import Restored
 from protocols.job.site import Site
+from protocols.job.succession import Heirs
 from protocols.kinds import KINDS
 from protocols.membership.kinds import REVOCATION
 from protocols.membership.store import open_store
@@ -47,6 +48,7 @@ from protocols.records.events import Learned, Publish
 from protocols.records.exchange import Exchange
 from protocols.records.messages import Listing, Pull, Records, Summary
 from protocols.records.record import Record, sign_record
+from protocols.secagg.effects import Certified
 
 ABOUT_JOBS: Final = (COHORT, CANCEL, DECISION, OUTCOME)
 """Kinds whose subject is a job's id in hexadecimal, in the order in which a job is told what is known of it already:
@@ -103,9 +105,14 @@ class Node:
         self._facts = dict(facts or {})
         self._exchange = Exchange(identity.node, self.store)
         min_cohort = self.roster.charter.min_cohort
-        self._site = Site(identity, self.roster.federation, min_cohort, self.groups, draw)
+        self._heirs = Heirs()
+        self._heard: dict[NodeId, float] = {}
+        federation, jobs = self.roster.federation, self.jobs
+        self._site = Site(identity, federation, min_cohort, self.groups, draw, jobs, self._heirs, self._heard)
         for held in self.store.find(GROUP):
             self._learn_group(held)
+        for held in self.store.find(JOB):
+            self._learn_heir(held)
 
     # -- outside view --------------------------------------------------------------------------------------------
 
@@ -161,6 +168,7 @@ class Node:
     def _received(self, event: Received, now: float) -> list[Effect]:
         if not self.roster.allowed(event.sender):
             return [Refused(event.sender, "not_a_member", f"{event.sender} is not a member of the federation")]
+        self._heard[event.sender] = now
         if isinstance(event.message, Summary | Listing | Pull | Records):
             return self._spread(self._exchange.handle(event, now), now)
         job = getattr(event.message, "job", None)
@@ -197,7 +205,11 @@ class Node:
                 return [Compute((job, effect.token), effect.work)]
             case Moved() if effect.state in ENDED:
                 return [effect, *self._tell_each(Settled(), now)]
-            case Send() | Persist() | Refused() | Advance() | StartWork() | Serve() | Moved():
+            case Moved() | Persist(fact=Certified()):
+                named = self.jobs[job].spec.continues
+                kin = [*self._heirs.open(job), *([named.job] if named is not None else [])]
+                return [effect, *(e for relative in kin for e in self._tell(relative, Settled(), now))]
+            case Send() | Persist() | Refused() | Advance() | StartWork() | Serve():
                 return [effect]
         return [InJob(job, effect)]
 
@@ -240,6 +252,20 @@ class Node:
         body: GroupBody = held.body
         self.groups.learn(held.record.author, held.record.subject, body.members)
 
+    def _learn_heir(self, held: Held) -> None:
+        """Before any job begins again after a restart: what it was left for."""
+        job, spec, subject = held.digest, held.body, held.digest.hex()
+        if not isinstance(spec, JobSpec) or spec.continues is None:
+            return
+        own = self.store.get(DECISION, self.identity.node, subject)
+        ended = self.store.get(OUTCOME, self.identity.node, subject) or self.store.get(
+            CANCEL, held.record.author, subject
+        )
+        if self._facts.get(job, Restored()).cohort is not None:
+            self._heirs.begin(spec.continues.job, job, spec.members)
+        elif own is not None and own.body.answer is Answer.JOIN and ended is None:
+            self._heirs.pledge(spec.continues.job, job)
+
     def _open(self, held: Held, now: float) -> list[Effect]:
         """A job record: begin to live that job, with all that is known of it."""
         spec: JobSpec = held.body
@@ -249,6 +275,8 @@ class Node:
         facts = self._facts.pop(job, Restored())
         outcome = self.store.get(OUTCOME, self.identity.node, job.hex())
         facts = replace(facts, ended=outcome.body if outcome is not None else None)
+        if spec.continues is not None:
+            self._heirs.propose(spec.continues.job, job)
         self.jobs[job] = Job(job, record.author, spec, self._site, now, facts)
         effects: list[Effect] = [Proposed(job)]
         for kind in ABOUT_JOBS:

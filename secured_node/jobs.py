@@ -20,7 +20,7 @@ from protocols.catalogue import DATA_SET
 from protocols.core import Event
 from protocols.job.events import Advance, Decide, Moved, StartWork, Updated, VectorReady, WorkFailed
 from protocols.job.job import Job
-from protocols.job.kinds import DECISION, Answer
+from protocols.job.kinds import DECISION, Answer, CohortBody
 from protocols.job.life import ENDED, State
 from protocols.message import Payload
 from protocols.node import ForJob, Node, Proposed
@@ -132,7 +132,11 @@ class Jobs:
         spec, config = job.spec, self._config()
         member = not spec.members or self._node.identity.node in spec.members
         facts = self._data.facts(spec.data.name) if spec.data else None
-        others = (other for other in self.counted() if other.job != job.job)
+        earlier = {
+            job.job,
+            *(of.job for of, _ in job.before),
+        }  # what these may still cost, they will not once it begins
+        others = (other for other in self.counted() if other.job not in earlier)
         budget = self._budgets.budget(spec.data.name, config.privacy, others) if spec.data else None
         floor = config.worker.min_rows
         return decide(config.policy, config.privacy, job.author, spec, facts, budget, member=member, floor=floor)
@@ -238,12 +242,17 @@ class Jobs:
 
 
 class _Work:
-    """A job's worker, started again when it dies."""
+    """A job's worker, started again when it dies.
+
+    Rounds are the job's own out there, and counted on from what it takes over in here.
+    """
 
     def __init__(self, job: Job, node: Node, store: Store, data: DataSets, supervisor: Supervisor) -> None:
         self._job, self._node, self._store, self._data, self._supervisor = job, node, store, data, supervisor
         self._session: Session | None = None
         self._deaths = 0
+        self._before = tuple((earlier.job, rounds) for earlier, rounds in job.before)
+        self._taken_over = sum(rounds for _, rounds in self._before)
         self._round = self._delivered = 0
         self._done = False
 
@@ -283,14 +292,23 @@ class _Work:
             self._session = await self._supervisor.open(self._description())
             self._round, self._done = 0, self._session.done
         while self._round < number:
-            fact = await self._store.certified(self._job.job, self._round + 1)
+            fact = await self._store.certified(*self._place(self._round + 1))
             if fact is None:
                 raise JobFailed("a certified sum is missing from this hub's store", "restore it from your backup")
             self._done = await self._session.apply(self._round + 1, fact.total)
             self._round += 1
         return self._session
 
+    def _place(self, number: int) -> tuple[bytes, int]:
+        """The job, and its round, that a sum of the line comes from."""
+        for job, rounds in self._before:
+            if number <= rounds:
+                return job, number
+            number -= rounds
+        return self._job.job, number
+
     async def _advance(self, number: int, total: Payload | None) -> bool:
+        number += self._taken_over
         if total is None or self._round != number - 1:
             await self._opened(number)
             return self._done
@@ -300,13 +318,14 @@ class _Work:
         return self._done
 
     async def _vector(self, number: int, again: bool) -> tuple[Payload, int]:
+        number += self._taken_over
         session = await self._opened(number - 1)
         words, bound = await session.local(number, again or self._delivered == number)
         self._delivered = number
         return words, bound
 
     async def _finish(self) -> Result:
-        session = await self._opened(self._job.rounds_done)
+        session = await self._opened(self._taken_over + self._job.rounds_done)
         made: JobResult = await session.finish()
         self._session = None
         ended = datetime.now(UTC).isoformat(timespec="seconds")
@@ -323,7 +342,7 @@ class _Work:
             job=self._job.subject,
             task=spec.task,
             parameters=spec.parameters,
-            members=len(body.members) if body is not None else 0,
+            members=_size(body),
             word_bits=spec.word_bits,
             min_rows=spec.min_rows,
             rounds_max=spec.rounds_max,
@@ -331,6 +350,7 @@ class _Work:
             schema=data.schema if data else self._published_schema(),
             mapping=(data.mapping or None) if data else None,
             noise=noise_of(spec),
+            before=tuple((_size(earlier.body), rounds) for earlier, rounds in self._job.before),
         )
 
     def _published_schema(self) -> str | None:
@@ -340,3 +360,7 @@ class _Work:
             return None
         offers = (held.body for held in self._node.store.find(DATA_SET, subject=wanted.name))
         return next((body.schema for body in offers if body.digest == wanted.schema), None)
+
+
+def _size(body: CohortBody | None) -> int:
+    return len(body.members) if body is not None else 0

@@ -34,9 +34,9 @@ TOLERANCE: Final = 1e-9
 """Relative difference between two processors' results of the same integers: linear algebra differs in the last bits."""
 
 
-def check_result(chain: dict[str, Any], members: int, card: dict[str, Any], arrays: bytes) -> None:
-    """Check a card and its arrays against the sums of a verified chain. Raises `ProofError`."""
-    data, made = _recompute(chain, members)
+def check_result(chain: dict[str, Any], proved: dict[str, Any], card: dict[str, Any], arrays: bytes) -> None:
+    """Check a card and its arrays against the sums of a chain. proved: by `verify_chain`. Raises `ProofError`."""
+    data, made = _recompute(chain, proved)
     if not _alike(data, card.get("data")):
         raise ProofError("card.json is not what the certified sums give")
     try:
@@ -50,21 +50,28 @@ def check_result(chain: dict[str, Any], members: int, card: dict[str, Any], arra
         raise ProofError("result.safetensors is not what the certified sums give")
 
 
-def _recompute(chain: dict[str, Any], members: int) -> tuple[Any, dict[str, Any]]:
+def _recompute(chain: dict[str, Any], proved: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     record = msgspec.msgpack.decode(bytes.fromhex(chain["job"]), type=Record)
     spec = msgspec.msgpack.decode(record.body, type=JobSpec)
-    order = Open(1, "0" * 64, spec.task, None, members, spec.word_bits, spec.min_rows, spec.rounds_max)
-    order = msgspec.structs.replace(order, noise=noise_of(spec))
+    before = tuple((size, rounds) for size, rounds in proved["before"])
+    order = Open(1, "0" * 64, spec.task, None, len(proved["members"]), spec.word_bits, spec.min_rows, spec.rounds_max)
+    order = msgspec.structs.replace(order, noise=noise_of(spec), before=before)
     description = Description(_schema(chain, spec), None, spec.parameters.decode())
     try:
         with tempfile.TemporaryDirectory(prefix="secured-node-") as folder:
             computation = Computation(order, description, Kept(Path(folder)), spec.min_rows)
-            for number, (_, total) in enumerate(chain["rounds"], 1):
+            for number, (_, total) in enumerate(_rounds(chain), 1):
                 computation.apply(number, memoryview(bytes.fromhex(total))[: -CHECK_BITS // 8])
             document, arrays = computation.result()
     except (DataError, WorkerError, LocalError, PeerError) as error:
         raise ProofError(f"the result cannot be made again: {error}") from None
     return msgspec.json.decode(document)["data"], load(arrays)
+
+
+def _rounds(chain: dict[str, Any]) -> list[Any]:
+    """The rounds of a verified chain, after those that it continues."""
+    before = chain.get("before")
+    return [*(_rounds(before) if before else ()), *chain["rounds"]]
 
 
 def _schema(chain: dict[str, Any], spec: JobSpec) -> str | None:

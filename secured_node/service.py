@@ -172,7 +172,7 @@ class Service:
             spec = msgspec.convert([plain.get(f, _default(f)) for f in JobSpec.__struct_fields__], JobSpec)
         except msgspec.ValidationError as error:
             raise ServiceError("the job", in_words(error), "see 'secured-node job submit --help'", "bad_job") from None
-        unknown = set(values) - set(JobSpec.__struct_fields__)
+        unknown = set(values) - set(JobSpec.__struct_fields__) | ({"continues"} & set(values))
         if unknown:
             raise ServiceError("the job", f"unknown fields: {', '.join(sorted(unknown))}", "", "bad_job")
         return msgspec.structs.replace(spec, parameters=parameters, data=data)
@@ -260,6 +260,8 @@ class Service:
             "parameters": _shown(spec.parameters),
             **{name: getattr(spec, name) for name in numbers},
             "privacy": _privacy_shown(spec.privacy),
+            "on_drop": spec.on_drop,
+            "continues": {"job": named.job.hex(), "round": named.round} if (named := spec.continues) else None,
             "members": list(spec.members),
             "cohort": [self.name(node) for node in job.body.members] if job.body else [],
             "decisions": decisions,
@@ -342,6 +344,8 @@ class Service:
         ]
         proposal = store.by_digest(job.job)
         certificates = []
+        named = job.spec.continues
+        before = self._node.jobs.get(named.job) if named is not None else None
         for number in range(1, job.rounds_done + 1):
             fact = await self._store.certified(job.job, number)
             if fact is not None:
@@ -353,6 +357,7 @@ class Service:
             "schema": self._schema_of(job),
             "records": [msgspec.msgpack.encode(record).hex() for record in records],
             "rounds": [[msgspec.msgpack.encode(certificate).hex(), total.hex()] for certificate, total in certificates],
+            "before": await self.chain(before) if before is not None else None,
         }
 
     def _schema_of(self, job: Job) -> str | None:

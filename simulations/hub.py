@@ -32,7 +32,7 @@ Result = tuple[Payload, int]
 
 
 class Worker(Protocol):
-    """The part of a hub that has data."""
+    """The part of a hub that has data. A successor's sums are counted on from those that it takes over."""
 
     def advance(self, job: Job, number: int, total: Payload | None) -> bool:
         """Bring the state of a job up to the sum of round `number` (0: the start); whether it has its result."""
@@ -124,10 +124,12 @@ class Hub:
 
     def _advance(self, job: Job, number: int, total: Payload | None) -> Updated:
         if total is not None:
-            return Updated(number, self.worker.advance(job, number, total))
+            return Updated(number, self.worker.advance(job, job.rounds_before + number, total))
         done = self.worker.advance(job, 0, None)
-        for earlier in range(1, number + 1):
-            done = self.worker.advance(job, earlier, self._sums[job.job, earlier].total)
+        line = [*((earlier.job, rounds) for earlier, rounds in job.before), (job.job, number)]
+        places = [(of, k) for of, rounds in line for k in range(1, rounds + 1)]
+        for count, place in enumerate(places, 1):
+            done = self.worker.advance(job, count, self._sums[place].total)
         return Updated(number, done)
 
     def _work(self, wish: StartWork, now: float) -> list[Effect]:
@@ -137,7 +139,8 @@ class Hub:
         if wish.again:
             return self._tell(wish.job, WorkFailed(INTEGERS_LOST), now)
         try:
-            call = self.worker.vector(self.node.jobs[wish.job], wish.round)
+            job = self.node.jobs[wish.job]
+            call = self.worker.vector(job, job.rounds_before + wish.round)
         except ValueError as error:
             return self._tell(wish.job, WorkFailed(str(error)), now)
         return [Work(wish, call, getattr(self.worker, "work_s", WORK_S))]

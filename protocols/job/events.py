@@ -43,7 +43,7 @@ class Fallen(Event):
 
 @dataclass(frozen=True, slots=True)
 class Settled(Event):
-    """Another job ended here, or was answered anew: what waited for it may be decided."""
+    """Another job moved here, or was answered anew: what waited for it may be decided."""
 
 
 @dataclass(frozen=True, slots=True)

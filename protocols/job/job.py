@@ -16,6 +16,8 @@ Rules.
 - A failure at one member ends the job for all, since the sum is over all: it is published with its reason, also when
   the cohort comes only afterwards. A member that is done with a task that is not done here will not take part any
   more: that, too, is a failure.
+- Where a successor was joined, or is about to be, the job is left alone: no attempt runs, and only past rounds are
+  served (`succession`).
 - Waiting has an end where nothing else leads out: for a cohort record, and for the decisions that it names.
 
 States and moves are the table in `life`. What this cannot express: which jobs there are, and what policy says to them;
@@ -31,9 +33,7 @@ from protocols.core import Computed, Effect, Event, LinkUp, Persist, Progressed,
 from protocols.errors import LocalError, PeerError
 from protocols.groups import GROUP, GroupBody, Standing
 from protocols.identity import NodeId
-from protocols.job.clock import CollectionClock
-from protocols.job.cohorting import Decided, check_cohort, close, cohort_of, objection
-from protocols.job.collection import Collection
+from protocols.job.cohorting import check_cohort, close, cohort_of, objection
 from protocols.job.events import (
     Advance,
     Decide,
@@ -54,137 +54,47 @@ from protocols.job.kinds import (
     CANCEL,
     COHORT,
     DECISION,
+    JOB,
     OUTCOME,
     TEXT_CHARS_MAX,
     Answer,
     Cancel,
     CohortBody,
     Decision,
-    JobSpec,
     Outcome,
 )
 from protocols.job.life import ENDED, TRANSITIONS, State, Step
-from protocols.job.restore import Restored
-from protocols.job.serving import Serving
-from protocols.job.site import Site
+from protocols.job.succession import (
+    Objection,
+    against_following,
+    against_joining,
+    away,
+    go_on_after_s,
+    next_spec,
+)
+from protocols.job.view import JobView
 from protocols.message import DIGEST_BYTES, Message
 from protocols.records.record import sign_record
 from protocols.secagg.attempt import Token, Vector
+from protocols.secagg.cohort import Cohort
 from protocols.secagg.effects import Certified, Evidence, Paused, Resumed, RoundDone, RoundFailed
 from protocols.secagg.messages import MEMBERS_MAX, Certificate, Offer
 from protocols.secagg.round import Round
 from protocols.secagg.signing import RoundId, first_history
 
-DECISIONS_LATE_S: Final = 3600.0
-"""So long after a cohort record the decisions that it names may come: they travel beside it, within minutes."""
 CONTRADICTION: Final = "two certificates contradict each other: more nodes lie than the job is safe against"
 
 
-class Job:
+class Job(JobView):
     """A hub's view of one job and, if it is a member, its part in it."""
-
-    def __init__(
-        self, job: bytes, author: NodeId, spec: JobSpec, site: Site, opened_at: float, restored: Restored | None = None
-    ) -> None:
-        """job: digest of the record. opened_at: when the record came or the hub started, in monotonic seconds."""
-        self.job, self.author, self.spec = job, author, spec
-        self.state = State.PROPOSED
-        self.reason = ""
-        self.body: CohortBody | None = None
-        """The cohort that was joined, or that is followed."""
-        self.rounds_done = 0
-        self.round: Round | None = None
-        self._site, self._me = site, site.identity.node
-        self._restored = restored or Restored()
-        self._clock = CollectionClock(job, opened_at, spec.collect_s, self._restored.waited_s)
-        self._records = Collection(opened_at)
-        self._sequence = 0
-        self._closed = False
-        self._said_group = False
-        self._told = self._restored.ended is not None
-        self._follower: Follower | None = None
-        self._history = b""
-        self._wants = 0
-        self._serving = Serving(job)
-        self._early: dict[NodeId, Received] = {}
-
-    # -- outside view --------------------------------------------------------------------------------------------
-
-    @property
-    def subject(self) -> str:
-        """The subject of the job's records."""
-        return self.job.hex()
-
-    @property
-    def decisions(self) -> dict[NodeId, Decided]:
-        """What each hub decided last."""
-        return self._records.decisions
-
-    @property
-    def open(self) -> bool:
-        """Whether the collection goes on, as far as is known here: answers still count."""
-        return self.state not in ENDED and not self._records.cohorts
-
-    @property
-    def wake_at(self) -> float | None:
-        """When the job wants a `Tick`."""
-        if self.state in ENDED and self._follower is None:
-            return None
-        times = [self._clock.closes_at if self._collects else self._late_at]
-        times += [self._clock.keep_at] if self._waits else []
-        for part in (self.round, self._follower):
-            if part is not None and part.wake_at is not None:
-                times.append(part.wake_at)
-        earliest = min(times)
-        return earliest if earliest < float("inf") else None
-
-    @property
-    def _late_at(self) -> float:
-        """When it is too late for what the job still waits for, before it runs."""
-        if self.body is not None or self._closed:
-            return float("inf")
-        if not self._records.cohorts:
-            return self._clock.late_at
-        lost = self._restored.cohort is not None and self._restored.cohort not in self._records.cohorts
-        return self._records.cohort_at + DECISIONS_LATE_S if lost or self._records.undecided() else float("inf")
-
-    @property
-    def history(self) -> bytes:
-        """H_r of the last certified round, or H_0."""
-        return self._history
-
-    def waiting_for(self) -> tuple[NodeId, ...]:
-        """Who is waited for now."""
-        if self.round is not None:
-            return self.round.missing or self.round.waiting_for()
-        if self._records.cohorts and self.body is None and self.state not in ENDED:
-            name = self.spec.data.name if self.spec.data else ""
-            unsigned = self._site.groups.unsigned(name, self._site.groups.members(self._me, name))
-            return self._records.undecided() or (unsigned if name else ())
-        if self.state is State.COLLECTING and self.spec.members:
-            return tuple(m for m in self.spec.members if not self._records.has_joined(m))
-        return ()
-
-    def expects(self, sender: NodeId, message: Message, size: int) -> bool:
-        """Whether a bulk payload would be of use: asked before a byte of it is received."""
-        if self.body is None or sender not in self.body.members:
-            return False
-        if self._follower is not None:
-            return isinstance(message, Certificate) and self._follower_expects(message, size)
-        number = getattr(message, "round", None)
-        return self.round is not None and number == self.round.place.number and self.round.expects(message, size)
-
-    def _follower_expects(self, certificate: Certificate, size: int) -> bool:
-        try:
-            return self._follower is not None and self._follower.expects(certificate, size)
-        except PeerError:
-            return False
 
     # -- events --------------------------------------------------------------------------------------------------
 
     def handle(self, event: Event, now: float) -> Sequence[Effect]:
         """Take one event."""
         effects = self._handle(event, now)
+        if self._follower is not None:
+            self.rounds_done, self._history = self._follower.rounds_done, self._follower.history
         for effect in effects:
             if isinstance(effect, Persist) and isinstance(effect.fact, Certified):
                 self._serving.certified(effect.fact)
@@ -202,7 +112,7 @@ class Job:
             case Fallen():
                 effects = self._fail("the job's record stands no longer: its submitter was revoked")
             case Settled():
-                effects = self._decide_again()
+                effects = self._settled(now)
             case VectorReady() | WorkFailed() | Updated():
                 effects = self._work(event, now)
             case Received():
@@ -212,8 +122,11 @@ class Job:
         return effects
 
     def _pass_on(self, event: Event, now: float) -> list[Effect]:
-        effects = [*self._collect(now), *self._give_up(now)] if isinstance(event, Tick) else []
+        ticked = isinstance(event, Tick)
+        effects = [*self._collect(now), *self._give_up(now), *self._go_on(now)] if ticked else []
         effects += self._clock.keep(now) if self._waits else []
+        if self._is_left and self.body is not None:
+            return effects + self._keep(event)
         if self._follower is not None:
             effects += self._follower.handle(event, now)
         if self.round is None or (isinstance(event, Computed) and not self._current(event.token)):
@@ -238,6 +151,8 @@ class Job:
         against = objection(self.spec, self._me, site.groups, site.min_cohort)
         if answer is Answer.JOIN and against is not None:
             answer, reason = Answer.REFUSE, against.reason
+        elif answer is Answer.JOIN and (heir := self._against_joining()) is not None:
+            answer, reason = Answer.WAIT if heir.passing else Answer.REFUSE, heir.reason
         elif answer is Answer.JOIN and standing is Standing.FREE and self._elsewhere():
             answer = Answer.WAIT
             reason = f"this hub is about to form a group for {data!r} in another job; it waits for that"
@@ -253,7 +168,9 @@ class Job:
         """What this answer waited for may be settled. That it waits is in its own record, and outlives a restart."""
         mine = self._records.decisions.get(self._me)
         waits = mine is not None and mine.decision.answer is Answer.WAIT
-        return self._decide(Decide(Answer.JOIN)) if waits and not self._elsewhere() else []
+        heir = self._against_joining()
+        settled = not self._elsewhere() and (heir is None or not heir.passing)
+        return self._decide(Decide(Answer.JOIN)) if waits and settled else []
 
     def _say(self, kind: str, body: Message, sequence: int = 1, subject: str | None = None) -> Say:
         site = self._site
@@ -296,11 +213,15 @@ class Job:
             self._site.groups.pledge(self.spec.data.name, self.job)
         else:
             self._release()
+        if body.answer is Answer.JOIN and self.spec.continues is not None:
+            self._site.heirs.pledge(self.spec.continues.job, self.job)
         return self._move(Step.DECIDED)
 
     def _release(self) -> None:
         if self.spec.data is not None:
             self._site.groups.release(self.spec.data.name, self.job)
+        if self.spec.continues is not None:
+            self._site.heirs.release(self.spec.continues.job, self.job)
 
     def _note_late(self, event: Noted, now: float) -> list[Effect]:
         """The job ended here; a cohort that names this hub binds it to the group, and has to learn that it is gone."""
@@ -318,11 +239,6 @@ class Job:
             effects.append(self._say_failed(self.reason))
         return effects
 
-    @property
-    def _collects(self) -> bool:
-        """Whether this is the submitter's hub and the collection is open."""
-        return self.author == self._me and not self._closed and not self._records.cohorts and self.state not in ENDED
-
     def _collect(self, now: float) -> list[Effect]:
         """At the submitter's hub: close the collection when it can be."""
         if not self._collects:
@@ -335,11 +251,6 @@ class Job:
         if closing.cohort is not None:
             return [self._say(COHORT, closing.cohort)]
         return [self._say(CANCEL, Cancel(closing.failure[:TEXT_CHARS_MAX]))]
-
-    @property
-    def _waits(self) -> bool:
-        """Whether the clock of the collection runs: no cohort is known."""
-        return not (self.state in ENDED or self._closed or self._records.cohorts)
 
     def _give_up(self, now: float) -> list[Effect]:
         """What the job waited for did not come."""
@@ -379,6 +290,8 @@ class Job:
         effects = self._sign_group(checked.free)
         if not self._records.has_joined(self._me):
             return effects + self._fail("this hub took its decision to join back before it knew of the cohort")
+        if self.spec.continues is not None and self._site.heirs.pledged(self.spec.continues.job) != self.job:
+            return effects + self._fail("this hub goes on with the job that it continues in another way")
         return effects or self._join(digest, body, checked.free, now)
 
     def _sign_group(self, free: tuple[NodeId, ...]) -> list[Effect]:
@@ -413,26 +326,36 @@ class Job:
             return self._fail(str(error))
         restored = self._restored
         self._release()
+        self._succeed(body)
         self.body, self.rounds_done = body, restored.rounds
         self._history = restored.history or first_history(self.job, digest)
         if restored.ended is not None:
             step = Step.RESULT if restored.ended.done else Step.FAILURE
             return [*self._move(Step.COHORT), *self._end(step, restored.ended.reason)]
-        place = RoundId(self.rounds_done + 1, self._history)
-        site = self._site
-        self.round = Round(cohort, place, site.identity, site.draw, entered=restored.entered, signed=restored.signed)
         effects: list[Effect] = [Persist(Joined(self.job, digest))] if restored.cohort is None else []
-        effects += [*self._move(Step.COHORT), Advance(self.job, self.rounds_done, None)]
-        return effects + self._after(self._start_round(self.round, now), now)
+        effects += self._move(Step.COHORT)
+        return effects + (self._yield() if self._is_left else self._take_up(cohort, now))
+
+    def _take_up(self, cohort: Cohort, now: float) -> list[Effect]:
+        """Begin the round after the last certified one, or begin it again as after a restart."""
+        place, site, restored = RoundId(self.rounds_done + 1, self._history), self._site, self._restored
+        self._goes_on_at = float("inf")
+        self.round = Round(cohort, place, site.identity, site.draw, entered=restored.entered, signed=restored.signed)
+        advance = Advance(self.job, self.rounds_done, None)
+        return [advance, *self._after(self._start_round(self.round, now), now)]
 
     def _follow(self, digest: bytes, body: CohortBody, now: float) -> list[Effect]:
         """Not a member: read along if this hub may, else there is nothing more to do here."""
         if self._me != self.author and self._me not in self.spec.readers:
             return self._end(Step.FAILURE, "this hub is not in the cohort")
+        objection = against_following(self.spec, self.author, self._earlier)
+        if objection is not None:
+            return [] if objection.passing else self._fail(objection.reason)
         try:
             cohort = cohort_of(self.spec, self.job, body)
         except LocalError as error:
             return self._fail(str(error))
+        self._succeed(body)
         history = self._restored.history or first_history(self.job, digest)
         self.body, self.rounds_done, self._history = body, self._restored.rounds, history
         self._follower = Follower(cohort, history, self.rounds_done)
@@ -452,7 +375,7 @@ class Job:
             return self._follower.handle(event, now)
         if number <= self.rounds_done:
             return self._serving.serve(sender, event.message, number, now)
-        if self.round is None or sender not in self.body.members:
+        if self.round is None or sender not in self.body.members or self._is_left:
             return []
         if number > self.round.place.number:
             return self._ahead(event, number, now)
@@ -486,8 +409,8 @@ class Job:
             return self._fail(event.reason)
         if self._follower is not None:
             return self._followed(event, now)
-        if self.round is None:
-            return []
+        if self.round is None or self._is_left:
+            return self._keep(event)
         if isinstance(event, Updated):
             return self._updated(event) if event.round == self.rounds_done else []
         if event.round != self.round.place.number:
@@ -534,7 +457,9 @@ class Job:
                     result += self._fail(effect.reason)
                 case Paused() if self.state is State.RUNNING:
                     result += self._move(Step.SILENT, "missing: " + ", ".join(effect.missing))
+                    self._goes_on_at = now + go_on_after_s(self._proposals) if self._may_go_on else float("inf")
                 case Resumed() if self.state is State.PAUSED:
+                    self._goes_on_at = float("inf")
                     result += self._move(Step.HEARD)
                 case Evidence(kind="two_certificates"):
                     result += self._fail(CONTRADICTION)
@@ -557,6 +482,75 @@ class Job:
             if getattr(event.message, "round", 0) == started.place.number:
                 effects += started.handle(event, now)
         return effects
+
+    # -- going on without a member -------------------------------------------------------------------------------
+
+    def _against_joining(self) -> Objection | None:
+        if self.spec.continues is None:
+            return None
+        return against_joining(self.spec, self.job, self.author, self._earlier, self._site.heirs)
+
+    def _succeed(self, body: CohortBody) -> None:
+        if self.spec.continues is not None:
+            self._site.heirs.begin(self.spec.continues.job, self.job, body.members)
+
+    def _go_on(self, now: float) -> list[Effect]:
+        """At the submitter's hub, when the job has been paused for long: propose its successor, or say why not."""
+        if now < self._goes_on_at or self.state is not State.PAUSED or self.round is None:
+            return []
+        self._goes_on_at = now + go_on_after_s(self._proposals)
+        site = self._site
+        missing = away(self.round.missing, site.heard, now)
+        if site.heirs.open(self.job) or not missing:
+            return []
+        spec = next_spec(self, missing, site.groups, site.min_cohort)
+        if isinstance(spec, str):
+            return self._explain("missing: " + ", ".join(missing) + "; " + spec)
+        self._proposals += 1
+        return [self._say(JOB, spec, subject=site.draw(16).hex())]
+
+    def _keep(self, event: Event) -> list[Effect]:
+        """What was asked for and came while the round is left alone is not lost; what peers say is said again."""
+        if self.round is not None and isinstance(event, Computed | VectorReady | Updated):
+            self._kept.append(event)
+        return []
+
+    def _explain(self, reason: str) -> list[Effect]:
+        """The job stays where it is, for a reason that is news."""
+        if reason == self.reason:
+            return []
+        self.reason = reason
+        return [Moved(self.job, self.state, reason)]
+
+    def _settled(self, now: float) -> list[Effect]:
+        """Another job moved: this one may be decided, begin, be left alone for its successor, or be taken up again."""
+        effects = self._decide_again()
+        if self.spec.continues is not None:
+            effects += self._try_start(now)
+        if self.body is None or self.state in ENDED:
+            return effects
+        if self._is_left:
+            return effects + self._yield()
+        if self.round is not None or self._follower is not None:
+            return effects + self._resume(now)
+        if self.state is State.PAUSED:
+            effects += self._move(Step.HEARD)
+        return effects + self._take_up(cohort_of(self.spec, self.job, self.body), now)
+
+    def _resume(self, now: float) -> list[Effect]:
+        """The successor came to nothing: go on where the round was left."""
+        kept, self._kept = self._kept, []
+        return [effect for event in kept for effect in self._handle(event, now)]
+
+    def _yield(self) -> list[Effect]:
+        """End for a successor that began; leave the round alone for one that this hub would join."""
+        begun, pledged = self._site.heirs.begun(self.job), self._site.heirs.pledged(self.job)
+        if begun is not None and self.body is not None:
+            left_out = ", ".join(sorted(set(self.body.members) - set(begun[1])))
+            return self._end(Step.CANCEL, f"it goes on as job {begun[0].hex()}, without {left_out}")
+        if pledged is None:
+            return []
+        return self._explain(f"it is about to go on as job {pledged.hex()}")
 
     # -- ending --------------------------------------------------------------------------------------------------
 
@@ -583,6 +577,8 @@ class Job:
         self.round = self._follower = None
         self._early.clear()
         self._release()
+        if self.spec.continues is not None:
+            self._site.heirs.close(self.spec.continues.job, self.job)
         return self._move(step, reason)
 
     def _move(self, step: Step, reason: str = "") -> list[Effect]:

@@ -62,14 +62,26 @@ class Privacy(Message, frozen=True):
     delta: Annotated[float, msgspec.Meta(gt=0, le=DELTA_MAX)]
 
 
+class Continues(Message, frozen=True):
+    """Where a successor starts: after `round` sums of another job, at the history that their certificate names.
+
+    round: 0 where nothing of it was certified. history: H_round of that job.
+    """
+
+    job: Digest
+    round: Annotated[int, msgspec.Meta(ge=0, le=ROUNDS_MAX)]
+    history: Digest
+
+
 class JobSpec(Message, frozen=True):
     """Body of a `job` record: what a hub asks of others.
 
     task, parameters: what is computed (parameters as JSON). data: on what; None for a task without data. purpose: why,
     for policies and people. members: exactly these, or empty for whoever joins. min_nodes, max_nodes: of the cohort.
     collect_s: how long decisions are collected. rounds_max: of sums. word_bits, holders, colluders, suite: of the sum.
-    min_rows: sites with fewer refuse. on_drop: what happens when a member is missing for long. readers: hubs beside
-    cohort and submitter that may fetch the result. privacy: None for exact sums.
+    min_rows: sites with fewer refuse. on_drop: what happens when a member is missing for long (`succession`). readers:
+    hubs beside cohort and submitter that may fetch the result. privacy: None for exact sums. continues: None unless
+    the job is another's successor.
     """
 
     task: Name
@@ -86,9 +98,10 @@ class JobSpec(Message, frozen=True):
     colluders: Annotated[int, msgspec.Meta(ge=1, le=MEMBERS_MAX)] = 1
     suite: Literal[1, 2] = SUITE_AES256_CTR
     min_rows: Annotated[int, msgspec.Meta(ge=1, le=10**9)] = 10
-    on_drop: Literal["wait"] = "wait"
+    on_drop: Literal["wait", "go_on"] = "wait"
     readers: Annotated[tuple[Id, ...], msgspec.Meta(max_length=MEMBERS_MAX)] = ()
     privacy: Privacy | None = None
+    continues: Continues | None = None
 
 
 class Answer(StrEnum):
@@ -147,6 +160,8 @@ def _check_job(_: Record, spec: JobSpec) -> str | None:
         return "a job's list of members does not fit its min_nodes and max_nodes"
     if spec.min_nodes > spec.max_nodes:
         return "a job's min_nodes is above its max_nodes"
+    if spec.continues is not None and not spec.members:
+        return "a successor lists its members"
     return None
 
 

@@ -27,7 +27,7 @@ class Step(StrEnum):
     HEARD = "all heard again"
     RESULT = "task done, last sum certified"
     FAILURE = "failure here or at a member"
-    CANCEL = "cancel record"
+    CANCEL = "cancel record, or a successor begins"
 
 
 TRANSITIONS: Final[dict[tuple[State, Step], State]] = {

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from protocols.core import Draw
 from protocols.groups import Groups
-from protocols.identity import Identity
+from protocols.identity import Identity, NodeId
+from protocols.job.succession import Earlier, Heirs
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a job knows of the hub it runs on. groups: shared by all jobs, kept up to date by the driver."""
+    """What a job knows of the hub it runs on. groups: shared by all jobs, kept up to date by the driver. jobs: all jobs
+    of the hub. heirs: which of them is whose successor. heard: when each peer last said anything, in monotonic
+    seconds of this life."""
 
     identity: Identity
     federation: bytes
     min_cohort: int
     groups: Groups
     draw: Draw
+    jobs: Mapping[bytes, Earlier]
+    heirs: Heirs
+    heard: Mapping[NodeId, float]

@@ -106,7 +106,7 @@ class Round:
         self._attempt = self._new_attempt(entered + 1)
         self._watches = Watches()
         self._jumps = Jumps()
-        self._signed: Signed | None = None
+        self.signed: Signed | None = None
         self._evidence: Transcript | None = None
         self._intake = Intake(cohort)
         self._named: set[tuple[NodeId, str]] = set()
@@ -141,7 +141,7 @@ class Round:
         certificate = self._ballot.certificate
         if certificate is not None:
             members = {i for i, vote in self._ballot.votes.items() if vote.history == certificate.history}
-        elif self._signed is not None:
+        elif self.signed is not None:
             members = set(range(self.cohort.size)) - set(self._ballot.votes)
         elif self._attempt.live:
             members = self._attempt.wanted().members()
@@ -161,7 +161,7 @@ class Round:
         if isinstance(message, Certificate):
             return not self._has(message) and self._intake.expects(self.place, message, size)
         attempt = self._find(message.attempt) if isinstance(message, Segment | SumWords) else None
-        if attempt is None or self._signed is not None:
+        if attempt is None or self.signed is not None:
             return False
         if isinstance(message, SumWords):
             attempt.transcript.check_size(message, size)
@@ -174,7 +174,7 @@ class Round:
         """Begin, or begin again after a restart."""
         self._times.rest(now)
         self._times.advanced(now)
-        return self._to_all(self._signed.vote) + self._follow(now) if self._signed else []
+        return self._to_all(self.signed.vote) + self._follow(now) if self.signed else []
 
     def supply(self, vector: Vector, now: float) -> list[Effect]:
         """The vector is made: take part. Raises `LocalError` for one that cannot be summed."""
@@ -187,7 +187,7 @@ class Round:
         self._times.advanced(now)
         for attempt in self._watches.attempts():
             attempt.transcript.expect(words, vector.bound)
-        effects = [] if self._signed else self._enter(now)
+        effects = [] if self.signed else self._enter(now)
         return self._sift(effects + self._follow(now), now)
 
     def handle(self, event: Event, now: float) -> Sequence[Effect]:
@@ -247,8 +247,8 @@ class Round:
         self, sender: NodeId, message: Offer | Root | Segment | Sum | SumWords, payload: Payload | None, now: float
     ) -> list[Effect]:
         """A message of an attempt."""
-        if self._signed is not None:
-            return self._compare(message) + self._tell(sender, self._signed.vote, now)
+        if self.signed is not None:
+            return self._compare(message) + self._tell(sender, self.signed.vote, now)
         attempt = self._find(message.attempt)
         if attempt is not None:
             return attempt.take(message, payload, sender)
@@ -283,7 +283,7 @@ class Round:
         if author is None or sender != vote.author or author not in self._ballot.votes:
             return effects
         self._watches.heard(author, vote.attempt)
-        signed = self._signed
+        signed = self.signed
         if signed is not None and vote.attempt == signed.vote.attempt and vote.history != signed.vote.history:
             effects += self._tell(sender, self._ask_what_was_shown(vote.attempt), now)
         return effects
@@ -326,8 +326,8 @@ class Round:
         self._rations.forget(peer)
         effects = self._resume(now) if peer in self.missing else []
         own: list[Message] = []
-        if self._signed is not None:
-            own = [self._signed.vote]
+        if self.signed is not None:
+            own = [self.signed.vote]
         elif self._attempt.live:
             seen = self._attempt.transcript
             own = [m for m in (seen.offers.get(self.me), seen.roots.get(self.me)) if m is not None]
@@ -344,8 +344,8 @@ class Round:
         if seen is not None and seen.number == ask.attempt:
             for message, payload in seen.answers(ask):
                 effects += self._tell(sender, message, now, payload)
-        elif self._signed is not None:
-            effects += self._tell(sender, self._signed.vote, now)
+        elif self.signed is not None:
+            effects += self._tell(sender, self.signed.vote, now)
         elif ask.attempt < self._attempt.number:
             offers = self._attempt.transcript.offers
             shown = offers.get(self.me) or next(iter(offers.values()), None)
@@ -368,12 +368,12 @@ class Round:
     @property
     def _asking(self) -> bool:
         """Whether this node has reason to ask others."""
-        return self._attempt.live or bool(self.missing) or self._signed is not None or bool(self._ballot.votes)
+        return self._attempt.live or bool(self.missing) or self.signed is not None or bool(self._ballot.votes)
 
     @property
     def _can_stall(self) -> bool:
         """Offers wait for the slowest site's vector; once all are here an attempt must move."""
-        return self._signed is None and self._attempt.live and self._attempt.transcript.offered
+        return self.signed is None and self._attempt.live and self._attempt.transcript.offered
 
     def _tick(self, now: float) -> list[Effect]:
         if self.missing:
@@ -388,15 +388,15 @@ class Round:
         """Ask for all that is missing."""
         effects: list[Effect] = []
         self._times.asks(now, paused=bool(self.missing))
-        if self._times.asked > PATIENCE_ASKS and self._signed is None:
+        if self._times.asked > PATIENCE_ASKS and self.signed is None:
             for attempt in self._attempts():
                 effects += attempt.lose_patience()
-        numbers = [a.number for a in self._attempts()] if self._signed is None else [self._attempt.number]
+        numbers = [a.number for a in self._attempts()] if self.signed is None else [self._attempt.number]
         for number in numbers:
             effects += self._ask_about(number)
-        if self._ballot.hopeless and self._signed is not None:
-            ask = self._ask_what_was_shown(self._signed.vote.attempt)
-            effects += [Send(node, ask) for node in self._ballot.against(self._signed.vote.history)]
+        if self._ballot.hopeless and self.signed is not None:
+            ask = self._ask_what_was_shown(self.signed.vote.attempt)
+            effects += [Send(node, ask) for node in self._ballot.against(self.signed.vote.history)]
         return effects + (self._ask_the_missing() if self.missing else [])
 
     def _ask_about(self, number: int) -> list[Effect]:
@@ -419,14 +419,14 @@ class Round:
         if number == self._attempt.number:
             if self._ballot.certificate is not None and not self._has(self._ballot.certificate):
                 inquiry.want_certificate([i for i, v in votes.items() if v.history == self._ballot.certificate.history])
-            elif self._signed is not None:
+            elif self.signed is not None:
                 inquiry.want_votes(set(range(self.cohort.size)) - set(votes))
         attempt = self._find(number)
-        if attempt is not None and self._signed is None and (attempt.live or attempt is not self._attempt):
+        if attempt is not None and self.signed is None and (attempt.live or attempt is not self._attempt):
             inquiry.want(attempt.wanted(), self._watches.voters(number))
 
     def _has(self, certificate: Certificate) -> bool:
-        return self._signed is not None and self._signed.vote.history == certificate.history
+        return self.signed is not None and self.signed.vote.history == certificate.history
 
     def _retry(self, reason: str, now: float) -> list[Effect]:
         """Give this attempt up and enter the next."""
@@ -437,7 +437,7 @@ class Round:
         return effects + self._enter(now)
 
     def _enter(self, now: float) -> list[Effect]:
-        if self._vector is None or self._signed is not None:
+        if self._vector is None or self.signed is not None:
             return []
         self._times.rest(now)
         self._entered = self._attempt.number
@@ -450,7 +450,7 @@ class Round:
         if not self.missing:
             self._times.advanced(now)
             return []
-        if self._signed is None and self._attempt.live:
+        if self.signed is None and self._attempt.live:
             self._replace_attempt(self._new_attempt(self._attempt.number + 1))
         self._times.paused(now)
         return [Paused(self.place.number, self.missing)]
@@ -489,11 +489,11 @@ class Round:
 
     def _follow(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
-        if self._signed is None and not self.over:
+        if self.signed is None and not self.over:
             for witness in self._watches.fresh(self._attempt.number, self._entered, self._new_witness):
                 effects += self._ask_about(witness.number)
         for attempt in self._attempts():
-            if attempt.total is not None and self._signed is None and not self.over:
+            if attempt.total is not None and self.signed is None and not self.over:
                 effects += self._settle(attempt, attempt.total, now)
         effects += self._conclude(now)
         self._note_progress(now)
@@ -531,7 +531,7 @@ class Round:
         seen, job, number = attempt.transcript, self.cohort.job, self.place.number
         unsigned = Vote(job, number, attempt.number, self._identity.node, total.history, UNSIGNED)
         vote = sign(self._identity, unsigned)
-        self._signed = Signed(
+        self.signed = Signed(
             vote,
             tuple(seen.offers[i] for i in range(self.cohort.size)),
             tuple(seen.roots[i] for i in range(self.cohort.size)),
@@ -542,7 +542,7 @@ class Round:
         self._evidence = seen
         self._watches.clear()
         self._attempt = self._new_attempt(self._attempt.number)
-        return [Persist(self._signed), *self._ballot.add(vote), *self._to_all(vote)]
+        return [Persist(self.signed), *self._ballot.add(vote), *self._to_all(vote)]
 
     def _discard(self, now: float) -> list[Effect]:
         self._garbage += 1
@@ -555,8 +555,8 @@ class Round:
         if self.over:
             return []
         certificate = self._ballot.certificate
-        if certificate is not None and self._signed is not None and self._has(certificate):
-            return self._finish(Certified(certificate, self._signed.total))
+        if certificate is not None and self.signed is not None and self._has(certificate):
+            return self._finish(Certified(certificate, self.signed.total))
         if not self._ballot.hopeless:
             return []
         if self._dispute.begin(now):
@@ -568,7 +568,7 @@ class Round:
         resumed: list[Effect] = [Resumed(self.place.number)] if self.missing else []
         self.done = fact
         self.missing = ()
-        self._vector = self._signed = self._evidence = None
+        self._vector = self.signed = self._evidence = None
         self._attempt = self._new_attempt(self._attempt.number)
         self._watches.clear()
         return [*resumed, Persist(fact), RoundDone(self.place.number, fact.certificate.history, fact.total)]
@@ -588,5 +588,5 @@ class Round:
         """Take up the vote and its evidence after a restart."""
         seen = Transcript(self.cohort, self.place, signed.vote.attempt)
         seen.restore(signed.offers, signed.roots, signed.sums, signed.inputs, signed.total)
-        self._signed, self._evidence = signed, seen
+        self.signed, self._evidence = signed, seen
         self._ballot.add(signed.vote)

@@ -134,6 +134,13 @@ def _noise(epsilon: float | None, delta: float, hides: Unit) -> dict[str, Any] |
     callback=hours(COLLECT_S_MAX / 3600),
     help="Hours in which hubs may answer.",
 )
+@click.option(
+    "--on-drop",
+    type=click.Choice(("wait", "go_on")),
+    default="wait",
+    show_default=True,
+    help="A member missing for long: wait for it, or go on without it as a new job.",
+)
 @click.option("--min-rows", default=10, show_default=True, help="Sites with fewer rows refuse.")
 @click.option("--colluders", default=1, show_default=True, help="Malicious members the sums are safe against.")
 @click.option("--epsilon", type=click.FloatRange(0.001, 1000), help="Add noise: the whole job costs this at most.")
@@ -155,7 +162,7 @@ def submit(
     """
     state: Path = options["state"]
     parameters = _parameters(pairs, file)
-    names = ("purpose", "min_nodes", "max_nodes", "min_rows", "colluders")
+    names = ("purpose", "min_nodes", "max_nodes", "min_rows", "colluders", "on_drop")
     body = {name: options[name] for name in names} | {"task": task, "parameters": parameters}
     offers = ask(state, "GET", "/v1/catalogue")["catalogue"] if data else []
     schemas = (
@@ -166,7 +173,9 @@ def submit(
     facts |= {"privacy": noise} if noise else {}
     body |= {"members": list(options["members"]), "readers": list(options["readers"]), **facts}
     if options["members"]:
-        body |= {"min_nodes": max(3, len(options["members"])), "max_nodes": max(3, len(options["members"]))}
+        listed = max(3, len(options["members"]))
+        fewest = options["min_nodes"] if options["on_drop"] == "go_on" else listed
+        body |= {"min_nodes": fewest, "max_nodes": listed}
     body |= {
         "collect_s": options["collect_h"] * 3600,
         "holders": 1 if options["unchecked"] else options["colluders"] + 1,
@@ -245,6 +254,8 @@ def _show(console: Console, job: dict[str, Any]) -> None:
         ("from", job["submitter_name"]),
         ("sums", f"{job['rounds']} certified, {job['rounds_max']} at most"),
         ("noise", _noise_shown(job["privacy"])),
+        ("continues", _continues_shown(job["continues"])),
+        ("if one is missing", "go on without it, as a new job" if job["on_drop"] == "go_on" else "wait"),
         ("waits for", ", ".join(job["waiting_for"])),
         ("outlook", job["outlook"]),
         ("cohort", ", ".join(job["cohort"])),
@@ -259,6 +270,10 @@ def _noise_shown(privacy: dict[str, Any] | None) -> str:
         return "none: the sums are exact"
     epsilon = f"epsilon {privacy['epsilon']:.3g} at delta {privacy['delta']:g}"
     return f"hides one {privacy['unit']}: {epsilon} (rho {privacy['rho']:.3g})"
+
+
+def _continues_shown(continues: dict[str, Any] | None) -> str:
+    return f"job {continues['job'][:8]} after its sum {continues['round']}" if continues else ""
 
 
 @command.command("approve")
@@ -381,11 +396,11 @@ def _write(out: Path, value: dict[str, Any], arrays: str, chain: dict[str, Any])
     click.echo(f"wrote {', '.join(files)} to {out}", err=True)
 
 
-def _check_files(folder: Path, chain: dict[str, Any], members: int) -> None:
+def _check_files(folder: Path, chain: dict[str, Any], proved: dict[str, Any]) -> None:
     from secured_node.recompute import check_result  # noqa: PLC0415 - loads tasks, which only this command needs
 
     card = msgspec.json.decode((folder / "card.json").read_bytes(), type=dict[str, Any])
-    check_result(chain, members, card, (folder / "result.safetensors").read_bytes())
+    check_result(chain, proved, card, (folder / "result.safetensors").read_bytes())
 
 
 @command.command("verify")
@@ -402,7 +417,7 @@ def verify(file: Path, as_json: bool) -> None:
         proved = verify_chain(chain)
         proved["result_checked"] = file.is_dir()
         if file.is_dir():
-            _check_files(file, chain, len(proved["members"]))
+            _check_files(file, chain, proved)
     except (ProofError, OSError, msgspec.DecodeError) as error:
         raise CommandError(f"{file} proves nothing", because(error), "", Exit.PROOF) from None
 

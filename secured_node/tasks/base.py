@@ -190,6 +190,14 @@ class Task(ABC, Generic[P, S, D]):
     def update(self, state: S, sums: Sums) -> S:
         """The next state, from the sum of all sites' vectors."""
 
+    def go_on(self, state: S, fresh: S) -> S:
+        """Where a successor job with fewer members begins, from the state that it takes over; bit-exact.
+
+        fresh: the first state of a job with these members, which is the answer here: most tasks' sums belong together,
+        and one of all sites set against one of some of them would give a false result.
+        """
+        return fresh
+
     # -- noise ---------------------------------------------------------------------------------------------------
 
     def noisy_rounds(self, parameters: P, unit: Unit) -> int:

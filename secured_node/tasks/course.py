@@ -3,6 +3,8 @@
 Rules.
 - The state after the sums of rounds 1 to r depends on parameters, schema, number of members and those sums alone.
   Whoever follows the same sums, a worker that was opened anew or a simulator, has the same state.
+- A successor job's course begins with the sums of the jobs that it continues, each with that job's number of members;
+  rounds are counted on. At each change the task says what it takes over (`Task.go_on`).
 - A vector is made once for a round (its rounding and its noise are random); who keeps it is the caller's affair.
 - With noise, the task hands over its records one by one; what bounds their weight, and the noise, is added here.
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -33,8 +36,8 @@ LAYOUT_HAS_NO_SUM = "the sum is not one that honest sites' vectors can have"
 class Course:
     """A job as all its nodes see it.
 
-    task: what is computed. bits: of the words. members: vectors in each sum. noise: None for exact sums. rounds_max:
-    the largest number of sums that the job can take. state: the task's, after `rounds_done` sums.
+    task: what is computed. bits: of the words. members: vectors in each sum, now. noise: None for exact sums.
+    rounds_max: the largest number of sums that the job can take. state: the task's, after `rounds_done` sums.
     """
 
     def __init__(
@@ -44,20 +47,36 @@ class Course:
         schema: Schema | None,
         members: int,
         noise: Noise | None = None,
+        before: Sequence[tuple[int, int]] = (),
     ) -> None:
-        """The start. raw: the task's parameters as plain values. Raises `DataError`, also if the task takes no such
-        noise."""
+        """The start. raw: the task's parameters as plain values. members: of the job. before: what it takes over from
+        earlier jobs, in order: the members of each, and how many of its sums. Raises `DataError`, also if the task
+        takes no such noise."""
         self.task: Task[Any, Any, Any] = find_task(task)
         self.parameters = self.task.parse(raw)
-        self.members = members
+        sizes = [*(size for size, _ in before), members]
+        ends = accumulate(rounds for _, rounds in before)
+        self._turns = list(zip(ends, sizes[1:], strict=True))
+        self._schema = schema
+        self.members = sizes[0]
         self.bits: WordBits = self.task.word_bits(self.parameters)
-        self.state = self.task.start(self.parameters, schema, members)
+        self.state = self.task.start(self.parameters, schema, self.members)
         self.rounds_max = self.task.rounds_max(self.parameters)
         self.noise = noise
         if noise is not None:
             self._begin_noise(noise)
         self.rounds_done = 0
         self._deviations: dict[str, float] = {}
+        self._turn()
+
+    def _turn(self) -> None:
+        """Where the sums of one job end, those of its successor begin."""
+        while self._turns and self._turns[0][0] == self.rounds_done:
+            _, self.members = self._turns.pop(0)
+            fresh = self.task.start(self.parameters, self._schema, self.members)
+            if self.noise is not None:
+                fresh = self.task.with_noise(fresh, self.noise)
+            self.state = self.task.go_on(self.state, fresh)
 
     def _begin_noise(self, noise: Noise) -> None:
         self.rounds_max = self.task.noisy_rounds(self.parameters, noise.unit)
@@ -100,6 +119,7 @@ class Course:
             self._deviations = {noisy.block.name: noisy.deviation(self.members) for noisy in plan.blocks}
         self.state = self.task.update(self.state, decode(total, layout, self.bits))
         self.rounds_done += 1
+        self._turn()
 
     def result(self) -> Result:
         """The result of a course that is done; beside it, what noise is in it."""

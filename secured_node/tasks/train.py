@@ -109,6 +109,10 @@ class Train(Task[TrainParameters, TrainState, Examples]):
     def update(self, state: TrainState, sums: Sums) -> TrainState:
         return _standardise(state, self.layout(state), sums) if state.stage == "moments" else _step(state, sums)
 
+    def go_on(self, state: TrainState, fresh: TrainState) -> TrainState:
+        """The model is kept, and the scales of its inputs, which may come from any rows."""
+        return msgspec.structs.replace(state, members=fresh.members) if state.stage == "train" else fresh
+
     def done(self, state: TrainState) -> bool:
         return state.stage == "done"
 

@@ -41,10 +41,11 @@ class Computation:
 
         Raises `DataError`, `EncodingError`, `WorkerError`, and what a task raises.
         """
-        self._kept, self._rounds_max = kept, order.rounds_max
+        self._kept = kept
+        self._rounds_max = order.rounds_max + sum(rounds for _, rounds in order.before)
         raw = parse_parameters(description.parameters, find_task(order.task), order.min_rows)
         schema, mapping = parse_data(description)
-        course = self._course = Course(order.task, raw, schema, order.members, _terms(order))
+        course = self._course = Course(order.task, raw, schema, order.members, _terms(order), order.before)
         if course.bits != order.word_bits:
             raise DataError(
                 "the job",

@@ -42,11 +42,15 @@ ROWS_FLOOR: Final = 10
 line refuses jobs that are content with fewer."""
 PATH_CHARS_MAX: Final = 4095
 """PATH_MAX of Linux."""
+LINE_MAX: Final = 128
+"""Jobs that one may continue: each has fewer members than the one before."""
 LAYERS_MAX: Final = 16
 PROBES_MAX: Final = 100
 """Walls, and things that are tried behind them; there are 8 and about 40."""
 
 Round = Annotated[int, msgspec.Meta(ge=1, le=ROUNDS_MAX)]
+Members = Annotated[int, msgspec.Meta(ge=1, le=MEMBERS_MAX)]
+Taken = Annotated[int, msgspec.Meta(ge=0, le=ROUNDS_MAX)]
 Rows = Annotated[int, msgspec.Meta(ge=0, le=ROWS_MAX)]
 Size = Annotated[int, msgspec.Meta(ge=1, le=VECTOR_BYTES_MAX)]
 Text = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00-\x1f\x7f-\x9f]*\Z", max_length=TEXT_CHARS_MAX)]
@@ -123,17 +127,19 @@ class Open(Attached, frozen=True):
     path: of the data set; None for a task that uses none, and for a node that only reads along (it applies sums and
     has the result, but makes no vectors). members: of the cohort. word_bits: of all vectors. min_rows: a site with
     fewer usable rows refuses; of the job record, so the same at all sites. rounds_max: that the job allows. noise: None
-    for exact sums.
+    for exact sums. before: of a successor, what it takes over from each earlier job, members and number of sums
+    (`tasks.course`); its rounds are counted on from there.
     """
 
     job: JobName
     task: TaskName
     path: AbsolutePath | None
-    members: Annotated[int, msgspec.Meta(ge=1, le=MEMBERS_MAX)]
+    members: Members
     word_bits: Literal[32, 64]
     min_rows: Annotated[int, msgspec.Meta(ge=1, le=ROWS_MAX)]
     rounds_max: Round
     noise: Noise | None = None
+    before: Annotated[tuple[tuple[Members, Taken], ...], msgspec.Meta(max_length=LINE_MAX)] = ()
 
 
 class Local(Frame, frozen=True):

@@ -63,7 +63,7 @@ class OpenJob:
     job: its id in hexadecimal. task, parameters (a JSON object), members (of the cohort), word_bits, min_rows,
     rounds_max: of the job record and the cohort. path: of this site's data set, absolute, as the worker sees it; None
     for a task without data, and for a node that only reads along. schema, mapping: as TOML; a node that reads along
-    needs the schema too. noise: None for exact sums.
+    needs the schema too. noise: None for exact sums. before: what a successor takes over.
     """
 
     job: str
@@ -77,6 +77,7 @@ class OpenJob:
     schema: str | None = None
     mapping: str | None = None
     noise: Noise | None = None
+    before: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class Supervisor:
         try:
             description = encode_document(Description(job.schema, job.mapping, _text(job.parameters)))
             numbers = (job.members, job.word_bits, job.min_rows, job.rounds_max)
-            named = (job.job, job.task, _absolute(job.path), *numbers, job.noise)
+            named = (job.job, job.task, _absolute(job.path), *numbers, job.noise, job.before)
             await dialogue.attach("description", Open, *named, part=description, within_s=WALLS_S)
             walls: Walled = (await dialogue.answer(Walled, WALLS_S)).frame
             opened: Opened = (await dialogue.answer(Opened, OPEN_S)).frame

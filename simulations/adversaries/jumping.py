@@ -86,7 +86,7 @@ class JumpFlood(Behaviour):
         return effects
 
     def _jump(self, here: Round, now: float) -> Iterable[Effect]:
-        if here.over or here._signed is not None or here._vector is None:
+        if here.over or here.signed is not None or here._vector is None:
             return ()
         self._jumped_at = now
         self.did("jump")

@@ -74,7 +74,9 @@ class Site:
         if number == 0:
             if job.body is None:
                 raise LookupError("a job without a cohort has no course")
-            self.courses[job.job] = Course(self._task, self._raw, self._schema, len(job.body.members), self._noise)
+            before = [(len(earlier.body.members), rounds) for earlier, rounds in job.before if earlier.body is not None]
+            members = len(job.body.members)
+            self.courses[job.job] = Course(self._task, self._raw, self._schema, members, self._noise, before)
             self.states[job.job] = []
         elif total is not None:
             course = self.courses[job.job]

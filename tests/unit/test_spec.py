@@ -29,7 +29,8 @@ LIMITED = (
     *("secagg.attempt", "secagg.ballot", "secagg.cohort", "secagg.deadlines", "secagg.dispute", "secagg.intake"),
     "secagg.jumps",
     *("secagg.layout", "secagg.mask", "secagg.messages", "secagg.rations", "secagg.round", "secagg.signing"),
-    *("secagg.watches", "job.clock", "job.collection", "job.follow", "job.job", "job.kinds", "job.serving"),
+    *("secagg.watches", "job.clock", "job.collection", "job.follow", "job.view", "job.kinds", "job.serving"),
+    "job.succession",
     *("groups", "wire", "message", "identity"),
     *("privacy.accounting", "privacy.gaussian", "privacy.plan"),
 )

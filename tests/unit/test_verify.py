@@ -13,6 +13,7 @@ from protocols.job.life import State
 from secured_node.service import _plain
 from secured_node.verify import ProofError, verify_chain
 from tests.hubs import Federation
+from tests.unit.job.test_succession import begun, wait_done
 
 ROUNDS = 3
 
@@ -41,6 +42,13 @@ def chain_of(federation: Federation, job: bytes, i: int = 0) -> dict[str, Any]:
         "records": [encode(record).hex() for record in records],
         "rounds": [[encode(_plain(facts[n].certificate)).hex(), facts[n].total.tobytes().hex()] for n in sorted(facts)],
     }
+
+
+@functools.cache
+def gone_on() -> tuple[Federation, bytes, bytes]:
+    """A job that lost its last member, and its successor, done."""
+    federation, job = begun()
+    return federation, job, wait_done(federation, job)
 
 
 @pytest.fixture
@@ -173,3 +181,20 @@ def test_a_cohort_that_names_a_hub_which_refused_is_none() -> None:
     records = [one.record for one in held] + [refused, lie]
     chain["records"] = [msgspec.msgpack.encode(record).hex() for record in records]
     assert fails(chain, "did not decide to join")
+
+
+def test_the_proof_of_a_successor_holds_that_of_the_job_before_it() -> None:
+    """J32."""
+    federation, job, heir = gone_on()
+    whole = chain_of(federation, heir) | {"before": chain_of(federation, job)}
+    proved = verify_chain(whole)
+    assert (proved["rounds"], proved["before"]) == (2, [[4, 1]])
+    assert fails(chain_of(federation, heir))
+    assert fails(whole | {"before": None})
+    assert fails(whole | {"before": whole["before"] | {"rounds": []}}, "round 1 is not certified here")
+    assert fails(whole | {"before": chain_of(*finished())}, "another job")
+    assert fails(whole | {"before": whole})
+    changed = msgspec.json.decode(msgspec.json.encode(whole), type=dict[str, Any])
+    total = changed["before"]["rounds"][0][1]
+    changed["before"]["rounds"][0][1] = ("0" if total[0] != "0" else "1") + total[1:]
+    assert fails(changed, "round 1")

@@ -13,7 +13,6 @@ from protocols.groups import GROUP, GroupBody
 from protocols.identity import NodeId
 from protocols.job.clock import COHORT_LATE_S, Waited
 from protocols.job.events import Decide, Joined, Moved, Serve, WorkFailed
-from protocols.job.job import DECISIONS_LATE_S
 from protocols.job.kinds import (
     CANCEL,
     COHORT,
@@ -30,6 +29,7 @@ from protocols.job.kinds import (
 from protocols.job.life import State
 from protocols.job.restore import Restored, restore
 from protocols.job.serving import CERTIFICATES_KEPT, SERVE_BYTES_BURST, Serving
+from protocols.job.view import DECISIONS_LATE_S
 from protocols.membership.bodies import Revocation
 from protocols.membership.kinds import REVOCATION
 from protocols.message import Message

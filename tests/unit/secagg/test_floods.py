@@ -257,7 +257,7 @@ def test_a_root_is_compared_with_what_was_signed_after_the_vote_too() -> None:
     """S29."""
     sums = quiet(4, kinds=(Vote,), seconds=2)
     core = sums.round(1)
-    assert core._signed is not None and core._evidence is not None
+    assert core.signed is not None and core._evidence is not None
     twin = resigned(sums.identities[0], core._evidence.roots[0], digests=(bytes(32),))
     assert isinstance(twin, Root)
     kinds = [e.kind for e in effects_of(tell(sums, 2, 1, twin), Evidence)]  # type: ignore[attr-defined]

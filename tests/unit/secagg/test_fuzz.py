@@ -141,11 +141,11 @@ def test_a_round_that_voted_or_is_done_takes_nothing_back(data: st.DataObject, s
     sums.world.boot(*sums.nodes)
     sums.world.run(seconds=0.5)
     core = sums.round(ME)
-    signed, done = core._signed, core.done
+    signed, done = core.signed, core.done
     said = [(sums.nodes.index(s), m) for _, s, t, m in sums.world.sent if t == sums.nodes[ME]]
     said = [(s, m) for s, m in said if not isinstance(m, Vote | Certificate)]
     driven = Driven(core, sums.world.now)
     for event in data.draw(strategy(sums, said)):
         driven.step(event)
         driven.check()
-    assert core._signed == signed and core.done == done
+    assert core.signed == signed and core.done == done

@@ -73,7 +73,7 @@ def a_node_signs_two_certificates_for_a_round(patch: pytest.MonkeyPatch) -> None
 
     def pliant(self: Round, sender: NodeId, vote: Vote, now: float) -> Any:
         effects = take_vote(self, sender, vote, now)
-        mine = self._signed
+        mine = self.signed
         if mine is None or vote.history == mine.vote.history:
             return effects
         other = msgspec.structs.replace(mine.vote, history=vote.history)
@@ -92,7 +92,7 @@ def one_holders_word_is_taken_without_the_others(patch: pytest.MonkeyPatch) -> N
 
 def the_sum_is_not_stored_with_the_signature(patch: pytest.MonkeyPatch) -> None:
     def bare(self: Round, signed: Signed) -> None:
-        self._signed = signed
+        self.signed = signed
         self._ballot.add(signed.vote)
 
     patch.setattr(Round, "_restore", bare)
