@@ -40,8 +40,9 @@ def test_hubs_go_on_without_a_member_that_was_killed_and_it_follows_when_it_is_b
 ) -> None:
     """J31."""
     there, lost = hubs[:3], hubs[3]
-    with pytest.raises(CommandError, match="unknown fields: continues"):
+    with pytest.raises(CommandError) as refused:
         submit(hubs[0], "bench", {}, hubs, continues=["00" * 32, 0, "00" * 32])
+    assert "continues" in refused.value.why
     bench = {"length": 300, "rounds": ROUNDS, "word_bits": 32}
     job = submit(hubs[0], "bench", bench, hubs, word_bits=32, on_drop="go_on", min_nodes=3)
     job = str(hubs[0].job(job)["job"])
