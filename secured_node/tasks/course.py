@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from protocols.core import Draw
@@ -22,10 +23,11 @@ from protocols.encoding import Layout, WordBits, Words, blocks_beyond, check_hea
 from protocols.privacy.accounting import epsilon_of
 from protocols.privacy.plan import encode_noisy
 from secured_node.data.errors import DataError
+from secured_node.data.rows import too_few
 from secured_node.data.schema import Schema
 from secured_node.data.table import Table
 from secured_node.tasks import find_task
-from secured_node.tasks.base import Cell, Noise, Result, ResultTable, Task
+from secured_node.tasks.base import MIN_ROWS_DEFAULT, Cell, Noise, Result, ResultTable, Task, TooFewRowsError
 
 LAYOUT_HAS_NO_SUM = "the sum is not one that honest sites' vectors can have"
 
@@ -44,14 +46,15 @@ class Course:
         schema: Schema | None,
         members: int,
         noise: Noise | None = None,
+        min_rows: int = MIN_ROWS_DEFAULT,
     ) -> None:
-        """The start. raw: the task's parameters as plain values. Raises `DataError`, also if the task takes no such
-        noise."""
+        """The start. raw: the task's parameters as plain values. min_rows: the job record's. Raises `DataError`, also
+        if the task takes no such noise."""
         self.task: Task[Any, Any, Any] = find_task(task)
         self.parameters = self.task.parse(raw)
         self.members = members
         self.bits: WordBits = self.task.word_bits(self.parameters)
-        self.state = self.task.start(self.parameters, schema, members)
+        self.state = msgspec.structs.replace(self.task.start(self.parameters, schema, members), min_rows=min_rows)
         self.rounds_max = self.task.rounds_max(self.parameters)
         self.noise = noise
         if noise is not None:
@@ -82,7 +85,15 @@ class Course:
         return self.task.plan(self.state, self.bits).layout if noisy else self.task.layout(self.state)
 
     def prepare(self, table: Table | None) -> Any:
-        """What a site's vectors are made from. Raises `DataError` if it must not take part."""
+        """What a site's vectors are made from. Raises `DataError` if it must not take part.
+
+        A site whose floor is above min_rows has refused before (`work.computation`); others keep the lower of the two.
+        """
+        if table is not None:
+            min_rows = self.state.min_rows
+            table = replace(table, least=min(table.least, min_rows))
+            if too_few(table.rows, min_rows, table.least, noisy=self.noise is not None):
+                raise TooFewRowsError(min_rows, "rows")
         return self.task.prepare(self.state, table)
 
     def vector(self, prepared: Any, draw: Draw) -> Words:

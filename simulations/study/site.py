@@ -74,7 +74,8 @@ class Site:
         if number == 0:
             if job.body is None:
                 raise LookupError("a job without a cohort has no course")
-            self.courses[job.job] = Course(self._task, self._raw, self._schema, len(job.body.members), self._noise)
+            members, min_rows = len(job.body.members), job.spec.min_rows
+            self.courses[job.job] = Course(self._task, self._raw, self._schema, members, self._noise, min_rows)
             self.states[job.job] = []
         elif total is not None:
             course = self.courses[job.job]
