@@ -333,10 +333,8 @@ class OneRun:
                 name for name, node in zip(self.federation.names, self.federation.nodes, strict=True) if node in members
             }
             tables = [part.train for part in self.parts if part.name in here]
-            seed = f"{self.seed}/all honest"
-            fitted = fit(
-                self.plan.task.name, self.parameters, self.schema, tables, seed, self.noise, self.plan.job.min_rows
-            )
+            seed, least = f"{self.seed}/all honest", self.plan.job.min_rows
+            fitted = fit(self.plan.task.name, self.parameters, self.schema, tables, seed, self.noise, least)
             attacked, honest = course.state, fitted.course.state
         outcomes = Outcomes(
             self.federation,
