@@ -97,7 +97,14 @@ class Budgets:
         self._spent[job.job] = next_  # first: two bookings at once see each other
         about = {"job": job.job.hex(), "data": data.name, "round": str(number), "rho": repr(float(next_.cost))}
         told = self._store.audit.entry(datetime.now(UTC).isoformat(timespec="milliseconds"), "spent", about)
-        await self._store.commit((Row(SPENT, job.job, msgspec.json.encode(next_)),), (told,))
+        try:
+            await self._store.commit((Row(SPENT, job.job, msgspec.json.encode(next_)),), (told,))
+        except BaseException:  # also when cancelled: what may not be on disk must be booked again before it is spent
+            if self._spent[job.job] == next_:
+                self._spent.pop(job.job)
+                if booked.rounds:
+                    self._spent[job.job] = booked
+            raise
 
     def shown(self, data: str, options: Privacy, jobs: Iterable[Job]) -> dict[str, float]:
         """Budget, spent and set aside, for people."""

@@ -31,6 +31,7 @@ from secured_node.datasets import DataSets
 from secured_node.driver import Broken
 from secured_node.policy import decide
 from secured_node.store.store import LOCAL_REASONS, RESULTS, Row, Store
+from secured_node.work.errors import FAILED
 from secured_node.work.noise import noise_of
 from secured_node.work.supervisor import JobFailed, JobResult, OpenJob, Session, Supervisor, WorkerDied
 
@@ -200,7 +201,7 @@ class Jobs:
         except WorkerDied as error:
             log.error("job_failed_here", job=job.subject, reason=str(error))
             await self._keep_reason(job, str(error))
-            self._post(ForJob(job.job, WorkFailed("its worker died again and again")))
+            self._post(ForJob(job.job, WorkFailed(FAILED)))
         return job.state in ENDED
 
     async def _keep_reason(self, job: Job, reason: str) -> None:

@@ -1,6 +1,7 @@
 """What this site allows: every job is judged here before anything of it runs. Deny by default.
 
-The first rule whose patterns fit a job decides; where none fits, the default does. A rule that says `join` must be
+The first rule whose patterns fit a job decides; where none fits, the default does. Who is refused by that learns
+nothing else: not what the site has, nor how much of it. A rule that says `join` must be
 satisfied in its numbers too; a job that fits its patterns but asks for less or more than it allows is refused. No job
 may be content with sites of fewer than ten rows unless the rule that fits it says so itself, and none with fewer than
 the worker's own floor, which holds even if this process is taken over (`work.computation`). What the policy says is
@@ -16,16 +17,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from fractions import Fraction
-from typing import Final
 
 from protocols.identity import NodeId
 from protocols.job.events import Decide
 from protocols.job.kinds import Answer, JobSpec
 from protocols.privacy.accounting import epsilon_of
 from secured_node.config import NOISE_LEVELS, NoiseLevel, Policy, Privacy, Rule
-
-ROWS_MIN: Final = 10
-"""Sums over fewer rows of a site say too much of each of them."""
+from secured_node.data.rows import ROWS_MIN, too_few
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +62,21 @@ def decide(
     """
     if not member:
         return Decide(Answer.REFUSE, "the job lists its members, and this hub is not one of them")
+    rule = next((r for r in policy.rule if _fits(r, submitter, spec)), None)
+    action = rule.action if rule is not None else policy.default
+    words = "this site's policy refuses such jobs" if rule is not None else "no rule of this site's policy fits the job"
+    if action == "refuse":
+        return Decide(Answer.REFUSE, words)  # and nothing of the data, the budget or the floor
+    against = ""
     if spec.data is not None:
         against = _misfit(spec, data) or _below(floor, spec)
-        if against:
-            return Decide(Answer.REFUSE, against)
-        against = _shows_more(privacy.noise, spec) or _overspends(privacy, spec, budget)
-        if against:
-            return Decide(Answer.REFUSE, against)
-    rule = next((r for r in policy.rule if _fits(r, submitter, spec)), None)
-    if rule is None:
-        against = _too_few(ROWS_MIN, spec, data)
-        if against:
-            return Decide(Answer.REFUSE, against)
-        return Decide(
-            Answer(policy.default), "no rule of this site's policy fits the job" if policy.default != "join" else ""
-        )
-    if rule.action != "refuse":
-        against = _exceeds(rule, spec, data) or _too_loud(rule, privacy, spec)
-        if against:
-            return Decide(Answer.REFUSE, against)
-    return Decide(Answer(rule.action), "this site's policy refuses such jobs" if rule.action == "refuse" else "")
+        against = against or _shows_more(privacy.noise, spec) or _overspends(privacy, spec, budget)
+    if not against and rule is not None:
+        against = _exceeds(rule, spec) or _too_loud(rule, privacy, spec)
+    against = against or _short(rule.min_rows if rule is not None else ROWS_MIN, floor, spec, data)
+    if against:
+        return Decide(Answer.REFUSE, against)
+    return Decide(Answer(action), words if rule is None and action != "join" else "")
 
 
 def _misfit(spec: JobSpec, data: DataFacts | None) -> str:
@@ -94,8 +87,6 @@ def _misfit(spec: JobSpec, data: DataFacts | None) -> str:
         return f"this site has no data set {wanted.name!r}"
     if (data.version, data.schema) != (wanted.version, wanted.schema):
         return f"this site has {wanted.name!r} in version {data.version}, or under another schema"
-    if data.rows < spec.min_rows:
-        return f"this site has fewer than the {spec.min_rows} rows that the job asks for"
     return ""
 
 
@@ -111,12 +102,12 @@ def _fits(rule: Rule, submitter: NodeId, spec: JobSpec) -> bool:
     return all(fnmatchcase(value, pattern) for pattern, value in (*named, (rule.data, data)))
 
 
-def _exceeds(rule: Rule, spec: JobSpec, data: DataFacts | None) -> str:
+def _exceeds(rule: Rule, spec: JobSpec) -> str:
     if spec.min_nodes < rule.min_nodes:
         return f"the job is content with {spec.min_nodes} hubs; this site's policy wants {rule.min_nodes}"
     if spec.rounds_max > rule.max_rounds:
         return f"the job may take {spec.rounds_max} sums; this site's policy allows {rule.max_rounds}"
-    return _too_few(rule.min_rows, spec, data)
+    return ""
 
 
 def _shows_more(wanted: NoiseLevel, spec: JobSpec) -> str:
@@ -153,10 +144,18 @@ def _overspends(privacy: Privacy, spec: JobSpec, budget: Budget | None) -> str:
     )
 
 
-def _too_few(rows_min: int, spec: JobSpec, data: DataFacts | None) -> str:
-    if data is None:
+def _short(rows_min: int, floor: int, spec: JobSpec, data: DataFacts | None) -> str:
+    """Why the site has too few rows. rows_min: that its policy wants.
+
+    The job's number is its author's choice, so it is held against the published number of rows; the site's own are
+    always the same, and tell the same each time.
+    """
+    if data is None or spec.data is None:
         return ""
-    if data.rows < rows_min:
+    noisy = spec.privacy is not None
+    if too_few(data.rows, spec.min_rows, floor, noisy=noisy):
+        return f"this site has fewer than the {spec.min_rows} rows that the job asks for, or about so few"
+    if too_few(data.rows, rows_min, rows_min, noisy=noisy):
         return f"this site has fewer than the {rows_min} rows that its policy wants"
     if spec.min_rows < min(rows_min, ROWS_MIN):  # the worker counts the usable rows by the job's own number
         return f"the job is content with {spec.min_rows} rows of a site; this site's policy wants {rows_min}"

@@ -14,6 +14,7 @@ from protocols.secagg.messages import MEMBERS_MAX
 _PLACE: Final = re.compile(r" - at `\$\[(\d+)\].*`$")
 _BOUND: Final = re.compile(r"Expected `(?:int|float)` (<=|>=) (\S+)$")
 _LENGTH: Final = re.compile(r"Expected `\w+` of length (<=|>=) (\d+)$")
+MIN_ROWS: Final = "min_rows"
 _ENDS: Final = {"<=": "at most", ">=": "at least"}
 
 
@@ -46,6 +47,10 @@ def objection(raw: dict[str, Any], members: int, min_cohort: int) -> tuple[str, 
         return f"max_nodes = {high}: {fewest}", f"allow {min_cohort} or more"
     if low > high:
         return f"min_nodes = {low} is above max_nodes = {high}", "raise max_nodes, or lower min_nodes"
+    parameters = raw.get("parameters")
+    if isinstance(parameters, dict) and MIN_ROWS in parameters:
+        why = f"the task's parameters name {MIN_ROWS}, which is the job's own: sites judge that one alone"
+        return why, f"name {MIN_ROWS} beside the parameters (job submit --min-rows)"
     colluders, most = _whole(raw, "colluders", 1), min(high, MEMBERS_MAX)
     if colluders >= 1 and not any(safe_against(size, colluders) for size in range(low, most + 1)):
         why = f"colluders = {colluders}: no cohort of {low} to {high} hubs is safe against so many"

@@ -30,6 +30,7 @@ from protocols.message import Message, Payload
 from secured_node import tasks
 from secured_node.data.cells import RawColumn
 from secured_node.data.mapping import SiteMapping
+from secured_node.data.rows import ROWS_MIN
 from secured_node.data.schema import Schema, parse_schema
 from secured_node.data.table import Table, build_table
 from secured_node.tasks.base import Result, Task
@@ -169,24 +170,29 @@ def run_task(
     parameters: Mapping[str, Any],
     tables: Sequence[Table | None],
     schema: Schema | None = None,
+    min_rows: int = ROWS_MIN,
 ) -> Result:
     """The result of a job over the tables, one a hospital, as the worker and the secure sum would compute it.
 
     schema: of the tables; not needed if there are any. Raises what the task raises.
     """
     with known(task) as name:
-        last = list(run_states(name, parameters, schema or _schema(tables), tables))[-1]
+        last = list(run_states(name, parameters, schema or _schema(tables), tables, min_rows))[-1]
         return tasks.find_task(name).result(last)
 
 
 def run_states(
-    name: str, parameters: Mapping[str, Any], schema: Schema | None, tables: Sequence[Table | None]
+    name: str,
+    parameters: Mapping[str, Any],
+    schema: Schema | None,
+    tables: Sequence[Table | None],
+    min_rows: int = ROWS_MIN,
 ) -> Iterator[Any]:
     """The states of the job, each after its way through bytes; the last one is done.
 
     Raises `RuntimeError` for a task that takes more sums than it says.
     """
-    course = Course(name, parameters, schema, len(tables))
+    course = Course(name, parameters, schema, len(tables), min_rows=min_rows)
     prepared = [course.prepare(table) for table in tables]
     draw = np.random.default_rng(len(tables)).bytes  # the same bytes in every run
     for _ in range(course.rounds_max):

@@ -8,12 +8,10 @@ import msgspec
 
 from secured_node.data.cells import Problem
 from secured_node.data.mapping import SiteMapping
+from secured_node.data.rows import published_rows
 from secured_node.data.schema import Schema
 from secured_node.data.sources import find_source
 from secured_node.data.table import Table, build_table
-
-ROWS_STEP_MIN = 10
-"""Rows are never published more finely than this."""
 
 
 class ColumnReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,13 +71,3 @@ def check(path: Path, schema: Schema, mapping: SiteMapping) -> Report:
         columns=columns,
         problems=problems,
     )
-
-
-def published_rows(rows: int) -> int:
-    """The number of rows that others are told: two significant digits, never finer than tens, halves upwards.
-
-    303 becomes 300, 117 becomes 120, 1,234 becomes 1,200, 8 becomes 10, 4 becomes 0. One patient more or less shows
-    only at the border between two steps.
-    """
-    step = max(ROWS_STEP_MIN, int(10 ** max(0, len(str(rows)) - 2)))
-    return (rows + step // 2) // step * step

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from secured_node.data.cells import CellReader, Problem
 from secured_node.data.errors import DataError
 from secured_node.data.mapping import SiteMapping
+from secured_node.data.rows import ROWS_MIN
 from secured_node.data.schema import Schema
 from secured_node.data.sources.base import RawTable
 
@@ -24,11 +25,13 @@ class Table:
     rows: how many.
     columns: by name, each of shape (rows,): float64 for numbers (NaN: missing), int32 codes of `Column.choices` for
     categories and booleans (-1: missing).
+    least: the fewest values of this site that an exact sum may be over: the site's own floor, never a job's choice.
     """
 
     schema: Schema
     rows: int
     columns: dict[str, NDArray[Any]]
+    least: int = ROWS_MIN
 
     def missing(self, name: str) -> NDArray[np.bool_]:
         """True where a row lacks the column."""

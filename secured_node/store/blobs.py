@@ -32,10 +32,13 @@ class Blobs:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def put(self, payload: Payload) -> str:
-        """Make the bytes durable; their name. Nothing is written if they are here already. Raises `OSError`."""
+        """Make the bytes durable; their name. Nothing is written if they are here already, and whole.
+
+        A file of that name that holds something else, after a failing disk, is written anew. Raises `OSError`.
+        """
         name = hashlib.sha256(payload.data).hexdigest()
         path = self._folder / name
-        if path.exists():
+        if self._whole(name):
             return name
         part = path.with_suffix(_PART)
         with open(part, "wb", opener=_private) as file:
@@ -49,6 +52,13 @@ class Blobs:
         finally:
             os.close(folder)
         return name
+
+    def _whole(self, name: str) -> bool:
+        try:
+            self.get(name)
+        except DamagedBlob:
+            return False
+        return True
 
     def get(self, name: str) -> Payload:
         """The bytes, mapped read-only. Raises `DamagedBlob` if they are not here or not those of that name."""

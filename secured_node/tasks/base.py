@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from protocols.encoding import Layout, WordBits
 from protocols.privacy.plan import Clipped, Plan, plan_noise
 from secured_node.data.errors import DataError
+from secured_node.data.rows import ROWS_MIN, most_rows, published_rows, too_few
 from secured_node.data.schema import Schema
 from secured_node.data.strict import strict
 from secured_node.data.table import Table
@@ -44,7 +45,8 @@ MEMBERS_MAX = 4096
 """Members of a cohort that a layout is made for."""
 
 ROWS_MAX_DEFAULT = 10_000_000
-MIN_ROWS_DEFAULT = 10
+MIN_ROWS = "min_rows"
+MIN_ROWS_DEFAULT = ROWS_MIN
 
 Sums = Mapping[str, NDArray[Any]]
 Values = dict[str, NDArray[Any]]
@@ -61,19 +63,11 @@ class TooFewRowsError(DataError):
 class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every task that reads rows is told.
 
-    min_rows: a site with fewer usable rows refuses. rows_max: a site with more rows refuses; the cap makes bounds
-    known.
+    rows_max: a site that may have more rows, by the number of them that it publishes, refuses; the cap makes bounds
+    known. The fewest rows are no parameter: policies would not see it (`State.min_rows`).
     """
 
-    min_rows: Annotated[int, msgspec.Meta(ge=1, le=ROWS_MAX_DEFAULT)] = MIN_ROWS_DEFAULT
     rows_max: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] = ROWS_MAX_DEFAULT
-
-    def check_rows(self, rows: int, usable: int, noun: str) -> None:
-        """Raise `DataError` if a site with so many rows, so many of them usable, must not take part."""
-        if rows > self.rows_max:
-            raise DataError("this site's data", f"it has more than {self.rows_max} rows", "raise the job's rows_max")
-        if usable < self.min_rows:
-            raise TooFewRowsError(self.min_rows, noun)
 
 
 Unit = Literal["record", "site"]
@@ -92,10 +86,30 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Public state of a job. members: how many vectors each sum adds up. noise: None if the sums are exact."""
+    """Public state of a job.
+
+    members: how many vectors each sum adds up. noise: None if the sums are exact. min_rows: of the job record; a site
+    with fewer usable rows refuses, unless there is noise.
+    """
 
     members: Annotated[int, msgspec.Meta(ge=1, le=MEMBERS_MAX)]
     noise: Noise | None = None
+    min_rows: Annotated[int, msgspec.Meta(ge=1)] = MIN_ROWS_DEFAULT
+
+    def check_usable(self, table: Table, usable: int, noun: str) -> None:
+        """Raise `TooFewRowsError` if exact sums would be over too few of a site's rows.
+
+        With noise nothing is said: a refusal would tell the very number that the noise hides, and cost nothing.
+        """
+        if self.noise is None and too_few(usable, self.min_rows, table.least, noisy=False):
+            raise TooFewRowsError(self.min_rows, noun)
+
+
+def check_rows(table: Table, rows_max: int) -> None:
+    """Raise `DataError` if a site may have more rows than a job allows, by the number that it publishes."""
+    if most_rows(published_rows(table.rows)) > rows_max:
+        why = f"it has more than {rows_max} rows, or about so many"
+        raise DataError("this site's data", why, "raise the job's rows_max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +149,13 @@ class Task(ABC, Generic[P, S, D]):
     uses_data: ClassVar[bool] = True
 
     def parse(self, raw: Mapping[str, Any]) -> P:
-        """Parameters from plain values. Raises `DataError` that names key and what is allowed."""
+        """Parameters from plain values. Raises `DataError` that names key and what is allowed.
+
+        The fewest rows are none of them, in any task: policies judge the job record's number, and there is no other.
+        """
+        if MIN_ROWS in raw:
+            what = f"parameter {MIN_ROWS} of task {self.name}"
+            raise DataError(what, "the fewest rows are the job's own", "name them there: job submit --min-rows")
         parameters: P = strict(dict(raw), self.parameters_type, f"task {self.name}")  # type: ignore[assignment]
         return parameters
 
@@ -181,6 +201,10 @@ class Task(ABC, Generic[P, S, D]):
         table: the columns that were asked for, None for a task that uses no data.
         Raises `DataError` if the site must not take part, for example `TooFewRowsError`.
         """
+
+    def remark(self, state: S, prepared: D) -> str:
+        """What this site's people should know of how their data enter the sums; "" for nothing. It stays here."""
+        return ""
 
     @abstractmethod
     def local(self, state: S, prepared: D) -> Values:

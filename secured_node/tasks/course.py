@@ -18,6 +18,7 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from protocols.core import Draw
@@ -25,10 +26,11 @@ from protocols.encoding import Layout, WordBits, Words, blocks_beyond, check_hea
 from protocols.privacy.accounting import epsilon_of
 from protocols.privacy.plan import encode_noisy
 from secured_node.data.errors import DataError
+from secured_node.data.rows import too_few
 from secured_node.data.schema import Schema
 from secured_node.data.table import Table
 from secured_node.tasks import find_task
-from secured_node.tasks.base import Cell, Noise, Result, ResultTable, Task
+from secured_node.tasks.base import MIN_ROWS_DEFAULT, Cell, Noise, Result, ResultTable, Task, TooFewRowsError
 
 LAYOUT_HAS_NO_SUM = "the sum is not one that honest sites' vectors can have"
 
@@ -47,11 +49,12 @@ class Course:
         schema: Schema | None,
         members: int,
         noise: Noise | None = None,
+        min_rows: int = MIN_ROWS_DEFAULT,
         before: Sequence[tuple[int, int]] = (),
     ) -> None:
-        """The start. raw: the task's parameters as plain values. members: of the job. before: what it takes over from
-        earlier jobs, in order: the members of each, and how many of its sums. Raises `DataError`, also if the task
-        takes no such noise."""
+        """The start. raw: the task's parameters as plain values. members, min_rows: of the job record. before: what it
+        takes over from earlier jobs, in order: the members of each, and how many of its sums. Raises `DataError`, also
+        if the task takes no such noise."""
         self.task: Task[Any, Any, Any] = find_task(task)
         self.parameters = self.task.parse(raw)
         sizes = [*(size for size, _ in before), members]
@@ -60,7 +63,8 @@ class Course:
         self._schema = schema
         self.members = sizes[0]
         self.bits: WordBits = self.task.word_bits(self.parameters)
-        self.state = self.task.start(self.parameters, schema, self.members)
+        self._min_rows = min_rows
+        self.state = self._started()
         self.rounds_max = self.task.rounds_max(self.parameters)
         self.noise = noise
         if noise is not None:
@@ -69,11 +73,16 @@ class Course:
         self._deviations: dict[str, float] = {}
         self._turn()
 
+    def _started(self) -> Any:
+        """The first state of a job with these members."""
+        first = self.task.start(self.parameters, self._schema, self.members)
+        return msgspec.structs.replace(first, min_rows=self._min_rows)
+
     def _turn(self) -> None:
         """Where the sums of one job end, those of its successor begin."""
         while self._turns and self._turns[0][0] == self.rounds_done:
             _, self.members = self._turns.pop(0)
-            fresh = self.task.start(self.parameters, self._schema, self.members)
+            fresh = self._started()
             if self.noise is not None:
                 fresh = self.task.with_noise(fresh, self.noise)
             self.state = self.task.go_on(self.state, fresh)
@@ -101,7 +110,15 @@ class Course:
         return self.task.plan(self.state, self.bits).layout if noisy else self.task.layout(self.state)
 
     def prepare(self, table: Table | None) -> Any:
-        """What a site's vectors are made from. Raises `DataError` if it must not take part."""
+        """What a site's vectors are made from. Raises `DataError` if it must not take part.
+
+        A site whose floor is above min_rows has refused before (`work.computation`); others keep the lower of the two.
+        """
+        if table is not None:
+            min_rows = self.state.min_rows
+            table = replace(table, least=min(table.least, min_rows))
+            if too_few(table.rows, min_rows, table.least, noisy=self.noise is not None):
+                raise TooFewRowsError(min_rows, "rows")
         return self.task.prepare(self.state, table)
 
     def vector(self, prepared: Any, draw: Draw) -> Words:

@@ -30,14 +30,14 @@ from secured_node.data.errors import DataError
 from secured_node.data.schema import Schema
 from secured_node.data.table import Table
 from secured_node.tasks import glm_noisy
-from secured_node.tasks.base import Noise, Result, Sums, Task, Unit, Values, need_schema, need_table
+from secured_node.tasks.base import Noise, Result, Sums, Task, Unit, Values, check_rows, need_schema, need_table
 from secured_node.tasks.glm_family import BOUNDS, row_terms
 from secured_node.tasks.glm_newton import advance
 from secured_node.tasks.glm_noisy_result import noisy_success
 from secured_node.tasks.glm_result import failure, success
 from secured_node.tasks.glm_state import GlmParameters, GlmState
 from secured_node.tasks.glm_terms import TERMS_MAX, Design, Term, units_of
-from secured_node.tasks.moments import local_moments, moment_blocks, spreads
+from secured_node.tasks.moments import local_moments, moment_blocks, spreads, thin_levels, too_thin
 from secured_node.tasks.units import WORD_BITS, real_block
 
 SLACK = 1.01
@@ -84,7 +84,8 @@ class Glm(Task[GlmParameters, GlmState, Design]):
     def prepare(self, state: GlmState, table: Table | None) -> Design:
         table = need_table(table, state.schema)
         design = Design.of(table, state.terms)
-        state.parameters.check_rows(table.rows, len(design.rows), "rows that have all columns of the model")
+        check_rows(table, state.parameters.rows_max)
+        state.check_usable(table, len(design.rows), "rows that have all columns of the model")
         return design
 
     def local(self, state: GlmState, prepared: Design) -> Values:
@@ -154,6 +155,9 @@ def _standardise(state: GlmState, layout: Layout, sums: Sums) -> GlmState:
     constant = [term for term, spread in zip(terms, found, strict=True) if not spread.deviation]
     if constant:
         return state.failed(_constant(state, constant))
+    thin = thin_levels(state.schema, terms, sums, state.min_rows)
+    if thin:
+        return state.failed(too_thin(thin))
     centres, scales = [spread.centre for spread in found], [spread.deviation for spread in found]
     if state.parameters.family == "binomial":
         # An indicator is 1 or -1 on the scale of its unit, and whole numbers are summed exactly.

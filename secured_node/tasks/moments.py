@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from protocols.encoding import Block, Layout, WordBits
-from secured_node.tasks.base import Sums, Values
-from secured_node.tasks.glm_terms import Design
+from secured_node.data.schema import Schema
+from secured_node.tasks.base import MIN_ROWS_DEFAULT, Sums, Values
+from secured_node.tasks.glm_terms import Design, Term
 from secured_node.tasks.units import WORD_BITS, Unit, count_block, real_block
 
 SPREAD_MIN_UNITS = 1 << 10
@@ -51,6 +52,30 @@ def local_moments(design: Design, units: Sequence[Unit]) -> Values:
         sums += scaled.sum(axis=0)
         squares += np.square(scaled).sum(axis=0)
     return {"rows": np.array([len(design.rows), design.left_out]), "sums": sums, "squares": squares}
+
+
+def thin_levels(schema: Schema, terms: Sequence[Term], sums: Sums, min_rows: int) -> list[str]:
+    """Levels that some rows of the federation have, but fewer than `min_rows` or ten, whichever is less.
+
+    The next sums would hold products of such a level with all other terms: one patient's values, if it is one patient.
+    """
+    rows, least = int(sums["rows"][0]), min(min_rows, MIN_ROWS_DEFAULT)
+    counts: dict[str, dict[str, int]] = {}
+    for term, total in zip(terms, sums["sums"].tolist(), strict=True):
+        if term.level:  # an indicator is 1 or -1 on the scale of its unit, and whole numbers are summed exactly
+            counts.setdefault(term.column, {})[term.level] = (rows + round(total)) // 2
+    for column, levels in counts.items():
+        reference = next(level for level in schema.column(column).choices if level not in levels)
+        levels[reference] = rows - sum(levels.values())
+    return [f"'{c}={level}'" for c, levels in counts.items() for level, n in levels.items() if 0 < n < least]
+
+
+def too_thin(levels: list[str]) -> str:
+    """Why a job ends at such levels, in words."""
+    return (
+        f"{', '.join(levels)}: too few rows of the federation have this level; sums of it would tell of single rows; "
+        "join levels, or leave the column out"
+    )
 
 
 def spreads(units: Sequence[Unit], layout: Layout, sums: Sums, members: int) -> Iterator[Spread]:

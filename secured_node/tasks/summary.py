@@ -5,8 +5,10 @@ suffer from the cancellation of "mean of squares minus square of mean": the two-
 LeVeque, "Algorithms for computing the sample variance", The American Statistician 37 (1983), section 2.
 
 Bounds: on the scale of `units`, a sum over rows is at most the number of rows (the job's rows_max), a squared deviation
-at most 4, and the number of rows that have the column is public after the first round. With noise there is one round:
-see `summary_noisy`.
+at most 4, and the number of rows that have the column is public after the first round.
+
+Without noise a site withholds columns and levels of which it has only a few values: `summary_floor`. With noise there
+is nothing to withhold, and one round: `summary_noisy`.
 """
 
 from __future__ import annotations
@@ -31,15 +33,23 @@ from secured_node.tasks.base import (
     Sums,
     Task,
     Values,
+    check_rows,
     need_schema,
     need_table,
 )
 from secured_node.tasks.base import Unit as PrivacyUnit
+from secured_node.tasks.summary_floor import Released
 from secured_node.tasks.summary_noisy import clipped_blocks, noisy_figures, record_parts
 from secured_node.tasks.units import Unit, count_block, real_block
 
 COLUMNS_MAX = 1000
 """Columns of one summary; more are several jobs."""
+
+SUPPRESSED = (
+    "a column or level of which a site has fewer values than its floor (ten, unless it says otherwise) counts as "
+    "missing there: any may be suppressed at some sites"
+)
+"""Said of every exact result: whether a site withheld something must not show."""
 
 
 class SummaryParameters(Parameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,8 +66,8 @@ class SummaryState(State, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """parameters, schema: the schema has the job's columns alone. stage: the round to come.
 
     rows: that have at least one of the columns. present: rows that have each column. levels: counts of the choices of
-    all columns that have any, one column after the other. sums, squares: of each numeric column, on the scale of its
-    unit; squares are about the mean.
+    all columns that have any, one column after the other. What sites withhold is counted nowhere. sums,
+    squares: of each numeric column, on the scale of its unit; squares are about the mean.
     """
 
     parameters: SummaryParameters
@@ -70,7 +80,7 @@ class SummaryState(State, frozen=True, kw_only=True, forbid_unknown_fields=True)
     squares: tuple[float, ...] = ()
 
 
-class Summary(Task[SummaryParameters, SummaryState, Table]):
+class Summary(Task[SummaryParameters, SummaryState, Released]):
     """See the module."""
 
     name = "summary"
@@ -103,24 +113,29 @@ class Summary(Task[SummaryParameters, SummaryState, Table]):
             blocks.append(real_block("sums", numbers, rows_max + 1.0, state.members))
         return Layout(tuple(blocks))
 
-    def prepare(self, state: SummaryState, table: Table | None) -> Table:
+    def prepare(self, state: SummaryState, table: Table | None) -> Released:
         table = need_table(table, state.schema)
-        state.parameters.check_rows(table.rows, _rows(table, state.schema), "rows that have one of the columns")
-        return table
+        check_rows(table, state.parameters.rows_max)
+        return Released.of(table, state.schema) if state.noise is None else Released(table)
 
-    def local(self, state: SummaryState, prepared: Table) -> Values:
-        numeric = _numeric(state.schema)
+    def remark(self, state: SummaryState, prepared: Released) -> str:
+        if not prepared.withheld:
+            return ""
+        return f"not put into the sums, fewer than {prepared.table.least} values here: {', '.join(prepared.withheld)}"
+
+    def local(self, state: SummaryState, prepared: Released) -> Values:
+        numeric, table = _numeric(state.schema), prepared.table
         if state.stage == "squares":
             means = _means(state)
             squares = [
-                float(np.nansum(np.square(Unit.of(column).scaled(prepared.columns[name]) - mean)))
+                float(np.nansum(np.square(Unit.of(column).scaled(table.columns[name]) - mean)))
                 for (name, column), mean in zip(numeric, means, strict=True)
             ]
             return {"squares": np.array(squares)}
-        present = [prepared.rows - int(prepared.missing(name).sum()) for name in state.schema.columns]
-        values: Values = {"rows": np.array([_rows(prepared, state.schema)]), "present": np.array(present)}
+        present = [table.rows - int(table.missing(name).sum()) for name in state.schema.columns]
+        values: Values = {"rows": np.array([_rows(table, state.schema)]), "present": np.array(present)}
         levels = [
-            np.bincount(prepared.columns[name] + 1, minlength=len(column.choices) + 1)[1:]  # code -1 is missing
+            np.bincount(table.columns[name] + 1, minlength=len(column.choices) + 1)[1:]  # code -1 is missing
             for name, column in state.schema.columns.items()
             if column.choices
         ]
@@ -128,7 +143,7 @@ class Summary(Task[SummaryParameters, SummaryState, Table]):
             values["levels"] = np.concatenate(levels)
         if numeric:
             values["sums"] = np.array(
-                [np.nansum(Unit.of(column).scaled(prepared.columns[name])) for name, column in numeric]
+                [np.nansum(Unit.of(column).scaled(table.columns[name])) for name, column in numeric]
             )
         return values
 
@@ -143,8 +158,8 @@ class Summary(Task[SummaryParameters, SummaryState, Table]):
     def clipped(self, state: SummaryState) -> tuple[Clipped, ...]:
         return clipped_blocks(state.schema)
 
-    def contributions(self, state: SummaryState, prepared: Table) -> Iterator[Values]:
-        return record_parts(state.schema, prepared)
+    def contributions(self, state: SummaryState, prepared: Released) -> Iterator[Values]:
+        return record_parts(state.schema, prepared.table)
 
     def update(self, state: SummaryState, sums: Sums) -> SummaryState:
         if state.noise is not None:
@@ -171,16 +186,17 @@ class Summary(Task[SummaryParameters, SummaryState, Table]):
             raise DataError("the job", "it has no result yet")
         columns = _describe(state)
         numbers = {name: column for name, column in columns.items() if "mean" in column}
+        missing = "missing" if state.noise is not None else "missing or suppressed"
         keys = ("count", "missing", "mean", "variance", "standard_deviation")
         tables = [
             ResultTable(
                 f"Numbers ({state.rows} rows)",
-                ("column", "unit", "count", "missing", "mean", "variance", "standard deviation"),
+                ("column", "unit", "count", missing, "mean", "variance", "standard deviation"),
                 tuple((name, column["unit"], *(column[key] for key in keys)) for name, column in numbers.items()),
             ),
             ResultTable(
                 f"Levels ({state.rows} rows)",
-                ("column", "level", "count", "share of those known", "missing"),
+                ("column", "level", "count", "share of those known", missing),
                 tuple(
                     (name, level, count, count / column["count"] if column["count"] > 0 else None, column["missing"])
                     for name, column in columns.items()
@@ -193,7 +209,9 @@ class Summary(Task[SummaryParameters, SummaryState, Table]):
             for key in keys
             if numbers
         }
-        data = {"task": self.name, "rows": state.rows, "columns": columns}
+        data: dict[str, Any] = {"task": self.name, "rows": state.rows, "columns": columns}
+        if state.noise is None:
+            data["note"] = SUPPRESSED
         return Result(data, tuple(table for table in tables if table.rows), arrays)
 
 

@@ -30,9 +30,19 @@ from protocols.encoding import Layout, WordBits
 from secured_node.data.errors import DataError
 from secured_node.data.schema import Schema
 from secured_node.data.table import Table
-from secured_node.tasks.base import Result, ResultTable, Sums, Task, Values, need_schema, need_table
+from secured_node.tasks.base import (
+    MIN_ROWS_DEFAULT,
+    Result,
+    ResultTable,
+    Sums,
+    Task,
+    Values,
+    check_rows,
+    need_schema,
+    need_table,
+)
 from secured_node.tasks.glm_terms import Design, Term, units_of
-from secured_node.tasks.moments import local_moments, moment_blocks, spreads
+from secured_node.tasks.moments import local_moments, moment_blocks, spreads, thin_levels, too_thin
 from secured_node.tasks.train_network import Matrix, Vector
 from secured_node.tasks.train_state import TrainParameters, TrainState, first_state, numbers, raw_of
 from secured_node.tasks.units import count_block, real_block
@@ -95,7 +105,8 @@ class Train(Task[TrainParameters, TrainState, Examples]):
     def prepare(self, state: TrainState, table: Table | None) -> Examples:
         table = need_table(table, state.schema)
         examples = Examples.of(state, table)
-        state.parameters.check_rows(table.rows, len(examples.y), "rows that have all columns of the model")
+        check_rows(table, state.parameters.rows_max)
+        state.check_usable(table, len(examples.y), "rows that have all columns of the model")
         return examples
 
     def local(self, state: TrainState, prepared: Examples) -> Values:
@@ -162,6 +173,11 @@ def _standardise(state: TrainState, layout: Layout, sums: Sums) -> TrainState:
     if max(classes) == rows:
         problem = f"the outcome '{state.parameters.outcome}' is the same in all {rows} complete rows of the federation"
         return msgspec.structs.replace(state, stage="done", problem=problem)
+    least = min(state.min_rows, MIN_ROWS_DEFAULT)
+    thin = thin_levels(state.schema, state.terms, sums, least)
+    thin += [f"'{name}'" for name, n in zip(state.choices, classes, strict=True) if 0 < n < least]
+    if thin:
+        return msgspec.structs.replace(state, stage="done", problem=too_thin(thin))
     found = list(spreads(units_of(state.schema, state.terms), layout, sums, state.members))
     model = raw_of(state.network.start(state.parameters.seed))
     zeros, tau = raw_of(np.zeros(state.network.size)), state.parameters.adaptivity

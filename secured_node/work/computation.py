@@ -11,6 +11,7 @@ Rules.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ import numpy as np
 from safetensors.numpy import save
 
 from protocols.encoding import Layout
-from secured_node.data.check import published_rows, read_table
+from secured_node.data.check import read_table
 from secured_node.data.errors import DataError
+from secured_node.data.rows import published_rows
 from secured_node.data.schema import Schema
 from secured_node.data.table import Table
-from secured_node.tasks import find_task
-from secured_node.tasks.base import Noise, TooFewRowsError
+from secured_node.tasks.base import Noise
 from secured_node.tasks.course import Course
 from secured_node.work.documents import Description
 from secured_node.work.failures import WorkerError
@@ -34,7 +35,7 @@ from secured_node.work.parsing import parse_data, parse_parameters
 
 
 class Computation:
-    """A job. `opened` is what the daemon is told of it."""
+    """A job. opened: what the daemon is told of it. remark: what the site's people are told, in the log; or ""."""
 
     def __init__(self, order: Open, description: Description, kept: Kept, rows_floor: int) -> None:
         """Parse, read the data, prepare. rows_floor: of this site, which no order can lower.
@@ -43,9 +44,11 @@ class Computation:
         """
         self._kept = kept
         self._rounds_max = order.rounds_max + sum(rounds for _, rounds in order.before)
-        raw = parse_parameters(description.parameters, find_task(order.task), order.min_rows)
+        raw = parse_parameters(description.parameters)
         schema, mapping = parse_data(description)
-        course = self._course = Course(order.task, raw, schema, order.members, _terms(order), order.before)
+        terms = _terms(order)
+        course = Course(order.task, raw, schema, order.members, terms, order.min_rows, order.before)
+        self._course = course
         if course.bits != order.word_bits:
             raise DataError(
                 "the job",
@@ -59,13 +62,16 @@ class Computation:
         table: Table | None = None
         if order.path is not None and uses_data:
             _check_floor(order.min_rows, rows_floor)
+            # Before any data are opened: whether there is such a plan must depend on public facts alone.
+            course.layout()
             columns = course.task.columns(course.parameters)
             table, found = read_table(Path(order.path), _need(schema), mapping, columns)
-            if table.rows < order.min_rows:
-                raise TooFewRowsError(order.min_rows, "rows")
+            table = replace(table, least=rows_floor)
             rows, problems = published_rows(table.rows), sum(problem.count for problem in found)
+        self.remark = ""
         if self._takes_part:
             self._prepared = course.prepare(table)
+            self.remark = course.task.remark(course.state, self._prepared)
         self.opened = Opened(rows, problems, course.rounds_max, course.done)
 
     def local(self, number: int, *, again: bool) -> tuple[memoryview, int]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+#: Said to other sites of every failure that may depend on the data: two reasons would tell which, and so of the data.
+FAILED: Final = "its data or settings do not fit the job, or its worker failed"
 #: Said to other sites in place of the reason, which may name this site's files and columns.
 PUBLIC: Final = {
+    **dict.fromkeys(("data", "encoding", "task"), FAILED),
     "walls": "its worker could not be walled in",
-    "data": "its data or settings do not fit the job",
-    "encoding": "its numbers do not fit the bounds that the job sets",
     "lost": "it lost integers that it had already handed over",
-    "task": "the task's own code failed there",
     "budget": "its privacy budget for the data set is used up",
 }
 #: Codes of failures that may be over soon: a full disk, too little memory, a worker before this one that still ends.
 PASSING: Final = frozenset({"system", "memory", "busy"})
-_OTHER: Final = "its worker and its daemon did not understand each other"
 
 
 class WorkError(Exception):
@@ -36,7 +35,7 @@ class JobFailed(WorkError):  # noqa: N818 - says what happened
     @property
     def public(self) -> str:
         """The reason as other sites may read it."""
-        return PUBLIC.get(self.code, _OTHER)
+        return PUBLIC.get(self.code, FAILED)
 
 
 class WorkerDied(WorkError):  # noqa: N818 - says what happened

@@ -10,12 +10,10 @@ import msgspec
 from secured_node.data.errors import DataError
 from secured_node.data.mapping import SiteMapping, parse_mapping
 from secured_node.data.schema import Schema, parse_schema
-from secured_node.tasks.base import Task
 from secured_node.work.documents import Description
 
 SCHEMA = "the schema"
 MAPPING = "the mapping"
-MIN_ROWS = "min_rows"
 
 
 def parse_data(description: Description) -> tuple[Schema | None, SiteMapping]:
@@ -28,20 +26,12 @@ def parse_data(description: Description) -> tuple[Schema | None, SiteMapping]:
     return schema, parse_mapping(_toml(description.mapping, MAPPING), schema, MAPPING)
 
 
-def parse_parameters(text: str, task: Task[Any, Any, Any], min_rows: int) -> dict[str, Any]:
-    """A task's parameters as plain values. Raises `DataError`.
-
-    The job record's own `min_rows` is the least that a task which counts rows may use; it is the same at all sites, so
-    the states stay the same.
-    """
+def parse_parameters(text: str) -> dict[str, Any]:
+    """A task's parameters as plain values. Raises `DataError`."""
     try:
-        raw: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
+        return msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError):
         raise DataError("the job's parameters", "they are not a JSON object", "submit it with one") from None
-    if MIN_ROWS in task.parameters_type.__struct_fields__:
-        own = raw.get(MIN_ROWS, 0)
-        raw[MIN_ROWS] = max(own, min_rows) if isinstance(own, int) else own
-    return raw
 
 
 def _toml(text: str, where: str) -> dict[str, Any]:

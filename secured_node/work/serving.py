@@ -134,6 +134,8 @@ class Server:
         from secured_node.work.computation import Computation  # noqa: PLC0415 - as above
 
         computation = Computation(order, description, kept, self._settings.rows_floor)
+        if computation.remark:
+            self._voice.say(computation.remark)
         self._channel.send(computation.opened)
         while (packet := self._channel.receive()) is not None:
             if self._step(computation, packet):

@@ -15,6 +15,7 @@ from typing import Any
 from protocols.core import Draw
 from protocols.errors import LocalError
 from secured_node.data.errors import DataError
+from secured_node.data.rows import ROWS_MIN
 from secured_node.data.schema import Schema
 from secured_node.data.table import Table
 from secured_node.tasks.base import Noise
@@ -36,9 +37,10 @@ def fit(
     tables: Sequence[Table | None],
     seed: str,
     noise: Noise | None = None,
+    min_rows: int = ROWS_MIN,
 ) -> Fitted:
     """The task over tables, one a hospital. What task or data refuse becomes the problem; wrong parameters raise."""
-    course, draw = Course(task, raw, schema, len(tables), noise), drawer(seed)
+    course, draw = Course(task, raw, schema, len(tables), noise, min_rows), drawer(seed)
     try:
         prepared = [course.prepare(table) for table in tables]
         while not course.done:

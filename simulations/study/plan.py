@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from protocols.job.kinds import COLLECT_S_MAX, DELTA_MAX
+from secured_node.data.rows import ROWS_MIN
 from simulations.study.quantity import Quantity, bits_per_second, seconds
 
 NODES_MAX: Final = 128
@@ -151,13 +152,15 @@ class Job(Section, frozen=True, kw_only=True):
     """The job that the hospitals run.
 
     submitter: a hospital; "" the first. min_nodes: with fewer that join, it is not run. collect: how long decisions are
-    collected, if not all have answered. colluders, holders: of the secure sum. work: virtual time of each hospital's
-    share of a round. time_limit: virtual; what is not over then is unfinished.
+    collected, if not all have answered. min_rows: hospitals with fewer rows fail it. colluders, holders: of the secure
+    sum. work: virtual time of each hospital's share of a round. time_limit: virtual; what is not over then
+    is unfinished.
     """
 
     submitter: str = ""
     min_nodes: Annotated[int, msgspec.Meta(ge=3, le=NODES_MAX)] = 3
     collect: Quantity = "30 s"
+    min_rows: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = ROWS_MIN
     colluders: Annotated[int, msgspec.Meta(ge=1, le=NODES_MAX)] = 1
     holders: Annotated[int, msgspec.Meta(ge=1, le=NODES_MAX)] = 2
     work: Quantity = "50 ms"

@@ -259,6 +259,7 @@ class OneRun:
             min_nodes=min(plan.job.min_nodes, len(nodes)) if not members else len(nodes),
             max_nodes=len(nodes),
             collect_s=seconds(plan.job.collect, "collect"),
+            min_rows=plan.job.min_rows,
             holders=plan.job.holders,
             colluders=plan.job.colluders,
         )
@@ -332,8 +333,8 @@ class OneRun:
                 name for name, node in zip(self.federation.names, self.federation.nodes, strict=True) if node in members
             }
             tables = [part.train for part in self.parts if part.name in here]
-            seed = f"{self.seed}/all honest"
-            fitted = fit(self.plan.task.name, self.parameters, self.schema, tables, seed, self.noise)
+            seed, least = f"{self.seed}/all honest", self.plan.job.min_rows
+            fitted = fit(self.plan.task.name, self.parameters, self.schema, tables, seed, self.noise, least)
             attacked, honest = course.state, fitted.course.state
         outcomes = Outcomes(
             self.federation,
@@ -416,7 +417,8 @@ class OneRun:
     # -- alone, federated, pooled ---------------------------------------------------------------------------------
 
     def _fit(self, table: Table, name: str) -> Fitted:
-        return fit(self.plan.task.name, self.parameters, self.schema, [table], f"{self.seed}/{name}")
+        seed, min_rows = f"{self.seed}/{name}", self.plan.job.min_rows
+        return fit(self.plan.task.name, self.parameters, self.schema, [table], seed, min_rows=min_rows)
 
     def _compare(self, jobs: Sequence[bytes]) -> tuple[list[Score], list[Estimate]]:
         pooled = self._fit(join([part.train for part in self.parts]), "pooled rows")

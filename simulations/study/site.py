@@ -75,8 +75,9 @@ class Site:
             if job.body is None:
                 raise LookupError("a job without a cohort has no course")
             before = [(len(earlier.body.members), rounds) for earlier, rounds in job.before if earlier.body is not None]
-            members = len(job.body.members)
-            self.courses[job.job] = Course(self._task, self._raw, self._schema, members, self._noise, before)
+            members, min_rows = len(job.body.members), job.spec.min_rows
+            course = Course(self._task, self._raw, self._schema, members, self._noise, min_rows, before)
+            self.courses[job.job] = course
             self.states[job.job] = []
         elif total is not None:
             course = self.courses[job.job]

@@ -243,7 +243,7 @@ def test_a_job_cannot_lower_the_fewest_rows_of_a_site(four: list[Hub], tmp_path:
     for number, hub in enumerate(four):
         register(hub, tmp_path, patients(40 + number, 5 if hub.name == "south" else 30), "fewer")
     wait_offers(four, "fewer", 4)
-    job = submit(north, "summary", {"columns": ["age"], "min_rows": 1}, data="fewer", min_rows=1)
+    job = submit(north, "summary", {"columns": ["age"]}, data="fewer", min_rows=1)
     for name in ("north", "east", "south", "west"):
         assert "content with 1 rows of a site" in decided(north, job, name, "refuse")["reason"]
     assert north.job(job)["rounds"] == 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from secured_node.data.schema import Schema
 from secured_node.data.table import Table
-from secured_node.tasks.base import Noise, Result
+from secured_node.tasks.base import MIN_ROWS_DEFAULT, Noise, Result
 from secured_node.tasks.course import Course, add
 from simulations import kit
 from simulations.kit import Columns, run_states, table_of
@@ -17,9 +17,15 @@ from simulations.kit import Columns, run_states, table_of
 __all__ = ["Columns", "run_noisy", "run_states", "run_task", "table_of"]
 
 
-def run_task(name: str, raw: Mapping[str, Any], schema: Schema | None, tables: Sequence[Table | None]) -> Result:
+def run_task(
+    name: str,
+    raw: Mapping[str, Any],
+    schema: Schema | None,
+    tables: Sequence[Table | None],
+    min_rows: int = MIN_ROWS_DEFAULT,
+) -> Result:
     """The result of a job over the tables."""
-    return kit.run_task(name, raw, tables, schema)
+    return kit.run_task(name, raw, tables, schema, min_rows)
 
 
 def run_noisy(

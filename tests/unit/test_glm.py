@@ -269,11 +269,11 @@ def test_a_trial_far_away_is_halved_not_refused(far: float) -> None:
 
 def test_too_few_rows() -> None:
     tables = small_tables(7, sizes=(40, 9))
-    with pytest.raises(TooFewRowsError, match="fewer than 10 rows that have all columns"):
+    with pytest.raises(TooFewRowsError, match="fewer than 10 rows"):
         run_task("glm", model(), SMALL, tables)
-    assert not run_task("glm", model(min_rows=9), SMALL, tables).problem
+    assert not run_task("glm", model(), SMALL, tables, 9).problem
     with pytest.raises(DataError, match="more than 39 rows"):
-        run_task("glm", model(rows_max=39, min_rows=9), SMALL, tables)
+        run_task("glm", model(rows_max=39), SMALL, tables, 9)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from secured_node.data.schema import parse_schema
 from secured_node.data.table import Table
-from tests.unit.federation import run_task, table_of
+from tests.unit.federation import run_states, run_task, table_of
 
 SCHEMA = parse_schema(
     {
@@ -41,9 +41,16 @@ def cut(sizes: Sequence[int] = (40, 15, 45), **columns: Any) -> list[Table]:
     ]
 
 
-def problem(covariates: str, tables: Sequence[Table], family: str = "binomial", outcome: str = "y", **more: Any) -> str:
+def problem(
+    covariates: str,
+    tables: Sequence[Table],
+    family: str = "binomial",
+    outcome: str = "y",
+    min_rows: int = 10,
+    **more: Any,
+) -> str:
     raw = {"family": family, "outcome": outcome, "covariates": list(covariates)} | more
-    result = run_task("glm", raw, SCHEMA, tables)
+    result = run_task("glm", raw, SCHEMA, tables, min_rows)
     assert result.data.get("problem", "") == result.problem
     assert not (result.problem and result.arrays)
     return result.problem
@@ -101,6 +108,18 @@ def test_a_level_that_nobody_has() -> None:
     assert problem("ag", cut(g=g)).startswith("'g=three': the same in all 100 complete rows")
 
 
+def test_a_level_of_few_rows_of_the_federation_ends_the_fit_before_products_with_it_are_summed() -> None:
+    """One patient of a level: its products with other terms would be that patient's values."""
+    g = np.where(np.arange(100) == 7, "three", np.where(np.arange(100) % 2, "one", "two"))
+    for level, few in (("three", g), ("one", np.where(g == "three", "one", np.where(g == "one", "three", g)))):
+        raw = {"family": "binomial", "outcome": "y", "covariates": ["a", "g"]}
+        states = list(run_states("glm", raw, SCHEMA, cut(g=few)))
+        assert len(states) == 1 and states[0].problem.startswith(f"'g={level}': too few rows"), states[0].problem
+    text = problem("ab", cut(y=np.arange(100) < 9))
+    assert text.startswith("'y=") and "too few rows" in text, "an outcome's level is a level too"
+    assert "too few" not in problem("ab", cut(y=np.arange(100) % 10 == 0))
+
+
 def test_a_constant_covariate() -> None:
     assert problem("ab", cut(b=np.full(100, 12.5))).startswith("'b': the same in all 100 complete rows")
     assert problem("b", cut(a=np.full(100, 12.5)), "gaussian", "a").startswith("the outcome 'a' is the same in all")
@@ -142,7 +161,7 @@ def test_separation_is_told_exactly_when_there_is_some(seed: int) -> None:
     rng = np.random.default_rng(seed)
     a, b = np.clip(rng.standard_t(1.5, (2, 24)) * 10, -1000, 1000)
     y = rng.random(24) < 1 / (1 + np.exp(-np.clip(a / 2 + b / 4, -30, 30)))
-    text = problem("ab", cut((14, 10), a=a, b=b, y=y))
+    text = problem("ab", cut((14, 10), a=a, b=b, y=y), min_rows=1)
     expected = separable(np.column_stack([np.ones(24), a, b]), y)
     assert ("predict the outcome" in text) == expected
     assert bool(text) == expected

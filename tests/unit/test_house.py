@@ -69,7 +69,7 @@ ARROWS = {
     "founding": {"net", "state", "store"},
     "datasets": {"policy", "store"},
     "driver": {"store"},
-    "policy": {"config"},
+    "policy": {"config", "data"},
     "logs": {"config"},
     "config": {"data"},
     "work": {"data", "tasks"},

@@ -140,6 +140,44 @@ def test_disclosure_query_a_job_that_is_content_with_fewer_usable_rows_is_refuse
     assert judged({"action": "join"}, min_rows=1, data=None).answer is JOIN, "a task without data counts no rows"
 
 
+@pytest.mark.parametrize("noise", ["none", "record"])
+@pytest.mark.parametrize("rules", [[], [{"action": "refuse"}]])
+def test_disclosure_query_a_site_that_refuses_says_nothing_of_its_data(noise: str, rules: list[dict[str, Any]]) -> None:
+    """Not its rows, not its versions, not what is left of its budget: whatever the job asks, the answer is one."""
+    facts = (None, FACTS, DataFacts("2", DIGEST, 50), DataFacts("1", DIGEST, 1237), DataFacts("1", DIGEST, 3))
+    answers = {
+        judged(rules, "refuse", facts=known, min_rows=asked, left=left, privacy=cost, options={"noise": noise})
+        for known in facts
+        for asked in (1, 10, 1237, 1238, 10**9)
+        for left in (0, None)
+        for cost in (None, Noise("record", 0.1, 1e-6))
+    }
+    assert len(answers) == 1 and answers.pop().answer is REFUSE
+
+
+@pytest.mark.parametrize("cost", [None, Noise("record", 0.001, 1e-6)])
+def test_disclosure_query_asking_for_rows_finds_the_published_number_and_no_finer_one(cost: Noise | None) -> None:
+    """1,150 to 1,249 rows are published as 1,200: all of them give the same answers."""
+    asked = (11, 1149, 1150, 1151, 1199, 1200, 1201, 1236, 1237, 1238, 1249, 1250, 2000)
+    answers = {
+        rows: tuple(
+            judged({"action": "join"}, min_rows=n, privacy=cost, facts=DataFacts("1", DIGEST, rows)).answer
+            for n in asked
+        )
+        for rows in (1150, 1199, 1200, 1237, 1249)
+    }
+    assert len(set(answers.values())) == 1
+    assert [answer is JOIN for answer in answers[1237]] == [n <= 1200 for n in asked]
+
+
+def test_with_noise_the_sites_floor_applies_to_the_published_rows_alone() -> None:
+    cost = Noise("record", 0.001, 1e-6)
+    answers = [judged({"action": "join"}, privacy=cost, facts=DataFacts("1", DIGEST, rows)) for rows in (5, 9, 10, 14)]
+    assert {answer.answer for answer in answers} == {JOIN}
+    assert judged({"action": "join"}, privacy=cost, facts=DataFacts("1", DIGEST, 4)).answer is REFUSE
+    assert judged({"action": "join"}, facts=DataFacts("1", DIGEST, 9)).answer is REFUSE
+
+
 def test_a_rule_never_asks_for_fewer_than_three_hubs_or_a_row() -> None:
     for wrong in ({"min_nodes": 2}, {"max_rounds": 0}, {"min_rows": 0}, {"action": "perhaps"}):
         with pytest.raises(msgspec.ValidationError):

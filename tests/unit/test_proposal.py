@@ -89,3 +89,11 @@ def test_a_field_that_does_not_fit_is_named(field: str, value: Any, words: str) 
     with pytest.raises(msgspec.ValidationError) as error:
         msgspec.convert(spec, JobSpec)
     assert in_words(error.value).startswith(words) and "$" not in in_words(error.value)
+
+
+@pytest.mark.parametrize("min_rows", [1, 10, 5000])
+def test_parameters_that_name_the_fewest_rows_are_refused_at_submission(min_rows: int) -> None:
+    """Policies judge the job's own number; a second one, which they do not see, could ask a site for its rows."""
+    against = objection({"parameters": {"columns": ["age"], "min_rows": min_rows}}, 0, 3)
+    assert against is not None and "min_rows" in against[0] and "--min-rows" in against[1]
+    assert objection({"parameters": {"columns": ["age"]}, "min_rows": min_rows}, 0, 3) is None

@@ -318,3 +318,11 @@ async def test_crash_everywhere_a_kill_between_blob_and_row_is_cleared_at_the_ne
             assert await store.certified(JOB, number) is not None
     finally:
         await store.close()
+
+
+async def test_a_damaged_blob_is_written_anew_and_not_trusted_for_its_name(store: Store, tmp_path: Path) -> None:
+    name = store.blobs.put(words(5))
+    for damage in (b"", b"something else", bytes(words(5).data)[:-1]):
+        (tmp_path / "blobs" / name).write_bytes(damage)
+        assert store.blobs.put(words(5)) == name
+        assert bytes(store.blobs.get(name).data) == bytes(words(5).data)

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from secured_node.data import sources
 from secured_node.data.cells import PROBLEM_ROWS_MAX, Problem
-from secured_node.data.check import check, published_rows, read_table
+from secured_node.data.check import check, read_table
 from secured_node.data.errors import DataError
 from secured_node.data.mapping import SiteMapping, TextFormat, parse_mapping
+from secured_node.data.rows import published_rows
 from secured_node.data.schema import parse_schema
 from secured_node.data.sources import find_source
 from secured_node.data.sources.csv import read_csv

@@ -12,13 +12,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protocols.encoding import check_headroom
 from secured_node import tasks
 from secured_node.data.errors import DataError
+from secured_node.data.rows import most_rows, published_rows, too_few
 from secured_node.data.schema import parse_schema
+from secured_node.data.table import Table
 from secured_node.tasks import find_task, task_names
-from secured_node.tasks.base import Result, TooFewRowsError
+from secured_node.tasks.base import Noise, Result, TooFewRowsError, check_rows
+from secured_node.tasks.course import Course, add
+from secured_node.tasks.summary_floor import Released
 from tests.unit.federation import run_states, run_task, table_of
 from tests.unit.heart import HEART_SCHEMA, breast_cancer, heart_tables, needs_heart
 
@@ -77,7 +83,7 @@ def check_summary(tables: Any, result: Result) -> float:
 
 def test_summary_is_numpys_on_the_pooled_rows() -> None:
     tables = [mixed(seed, rows) for seed, rows in enumerate((200, 13, 81))]
-    states = list(run_states("summary", {"columns": ["x", "k", "g", "f"]}, MIXED, tables))
+    states = list(run_states("summary", {"columns": ["x", "k", "g", "f"]}, MIXED, tables, 1))
     result = find_task("summary").result(states[-1])
     assert len(states) == 2
     # x spreads by 0.3 about 5000: a one-pass variance would lose nine digits.
@@ -91,14 +97,14 @@ def test_summary_is_numpys_on_the_pooled_rows() -> None:
 @needs_heart
 def test_summary_of_heart_disease() -> None:
     tables = heart_tables()
-    result = run_task("summary", {"columns": list(HEART_SCHEMA.columns)}, HEART_SCHEMA, tables)
+    result = run_task("summary", {"columns": list(HEART_SCHEMA.columns)}, HEART_SCHEMA, tables, 1)
     assert check_summary(tables, result) < 1e-12
     assert result.data["columns"]["num"]["levels"] == {"false": 411, "true": 509}
 
 
 def test_summary_of_breast_cancer() -> None:
     schema, tables = breast_cancer()
-    result = run_task("summary", {"columns": list(schema.columns)}, schema, tables)
+    result = run_task("summary", {"columns": list(schema.columns)}, schema, tables, 1)
     assert check_summary(tables, result) < 1e-11
 
 
@@ -120,6 +126,141 @@ def test_summary_of_a_column_that_nobody_has() -> None:
     assert math.isnan(result.arrays["mean"][0])
 
 
+WARD = parse_schema(
+    {
+        "name": "ward",
+        "version": 1,
+        "columns": {
+            "age": {"type": "integer", "minimum": 0, "maximum": 120},
+            "viral": {"type": "integer", "minimum": 0, "maximum": 1_000_000},
+            "stage": {"type": "category", "levels": ["one", "two", "three"]},
+            "ill": {"type": "boolean"},
+        },
+    },
+    "ward.toml",
+)
+
+
+def ward(viral: int = 0, one: int = 0, two: int = 0, three: int = 0, ill: int = 50, least: int = 10) -> Table:
+    """A hundred rows of a site; the rest of a column is missing, all that are not ill are well."""
+    codes = np.repeat([0, 1, 2, -1], [one, two, three, 100 - one - two - three]).astype(np.int32)
+    columns = {
+        "age": 40.0 + np.arange(100) % 30,
+        "viral": np.where(np.arange(100) < viral, 48_213.0, np.nan),
+        "stage": codes,
+        "ill": (np.arange(100) < ill).astype(np.int32),
+    }
+    return Table(WARD, 100, columns, least)
+
+
+ALL = {"columns": ["age", "viral", "stage", "ill"]}
+
+
+def words_of(table: Table, raw: dict[str, Any]) -> list[bytes]:
+    """What a site of three puts into both rounds."""
+    course, made = Course("summary", raw, WARD, 3), []
+    prepared = course.prepare(table)
+    others = [course.prepare(ward(one=40, two=60))] * 2
+    while not course.done:
+        vectors = [course.vector(data, bytes) for data in (prepared, *others)]
+        made.append(vectors[0].tobytes())
+        course.apply(add(vectors))
+    return made
+
+
+@pytest.mark.parametrize("few", [1, 9])
+def test_disclosure_a_column_of_few_values_of_a_site_is_in_no_exact_sum(few: int) -> None:
+    """One patient's value would come out exactly, if no other site had the column."""
+    found = run_task("summary", ALL, WARD, [ward(), ward(viral=few), ward()]).data["columns"]["viral"]
+    assert (found["count"], found["missing"], found["mean"], found["variance"]) == (0, 300, None, None)
+    assert words_of(ward(viral=few), ALL) == words_of(ward(viral=0), ALL), "as of a site that has none"
+    enough = run_task("summary", ALL, WARD, [ward(), ward(viral=10), ward()]).data["columns"]["viral"]
+    assert (enough["count"], enough["mean"]) == (10, pytest.approx(48_213))
+
+
+def test_disclosure_a_level_of_few_rows_of_a_site_is_in_no_exact_sum_nor_found_by_subtraction() -> None:
+    """What is left would tell of it: so what is withheld of a column, taken together, reaches the floor, or is all."""
+    other = ward(one=40, two=60)
+    found = run_task("summary", ALL, WARD, [ward(one=3, two=30, three=67), other, other]).data["columns"]["stage"]
+    assert found["levels"] == {"one": 80, "two": 120, "three": 67} and found["count"] == 267
+    found = run_task("summary", ALL, WARD, [ward(ill=2), ward(), ward()]).data["columns"]["ill"]
+    assert found["levels"] == {"false": 100, "true": 100} and found["missing"] == 100
+    for few in (ward(one=5), ward(one=9, two=0)):
+        assert words_of(few, ALL) == words_of(ward(), ALL)
+    alone = run_task("summary", {"columns": ["ill"]}, WARD, [ward(ill=2), ward(), ward()]).data
+    assert alone["rows"] == 200 == alone["columns"]["ill"]["count"], "rows count what is summed and no more"
+
+
+@given(st.lists(st.integers(0, 33), min_size=3, max_size=3), st.integers(1, 30))
+def test_disclosure_levels_withheld_reach_the_floor_together_and_those_summed_each(
+    sizes: list[int], least: int
+) -> None:
+    table = ward(one=sizes[0], two=sizes[1], three=sizes[2], least=least)
+    kept = Released.of(table, WARD)
+    shown = np.bincount(kept.table.columns["stage"] + 1, minlength=4)[1:]
+    assert all(left in (0, size) and (left == 0 or left >= least) for left, size in zip(shown, sizes, strict=True))
+    hidden = sum(sizes) - int(shown.sum())
+    assert hidden == 0 or hidden >= least or not shown.any()
+    if min((size for size in sizes if size), default=least) >= least:
+        assert hidden == 0, "nothing is withheld without need"
+
+
+def test_disclosure_what_a_site_withholds_does_not_depend_on_the_job() -> None:
+    """Else two jobs' sums of a column would differ by what one of them lacks."""
+    table = ward(viral=15, one=12, two=40, three=48)
+    for min_rows in (10, 11, 50, 100):
+        course = Course("summary", ALL, WARD, 3, min_rows=min_rows)
+        assert course.prepare(table).withheld == ()
+    few = ward(viral=5, one=3, ill=4)
+    for columns in (["viral", "stage", "ill"], ["ill"], ["stage", "age"]):
+        course = Course("summary", {"columns": columns}, WARD, 3)
+        expected = {"viral": "viral", "stage": "stage=one", "ill": "ill"}
+        withheld = course.prepare(few).withheld
+        assert {name.partition("=")[0] for name in withheld} == {name for name in columns if name in expected}
+
+
+def test_the_sites_own_people_are_told_what_is_withheld_and_others_only_that_it_may_be() -> None:
+    course = Course("summary", ALL, WARD, 3)
+    told = course.task.remark(course.state, course.prepare(ward(viral=4, one=40, two=60)))
+    assert "fewer than 10 values here: viral" in told and "4" not in told
+    assert course.task.remark(course.state, course.prepare(ward(viral=40, one=40, two=60))) == ""
+    results = [run_task("summary", ALL, WARD, [ward(viral=v), ward(viral=30), ward()]) for v in (0, 4)]
+    assert results[0].data == results[1].data and "suppressed at some sites" in results[0].data["note"]
+
+
+def test_with_noise_nothing_is_withheld_and_few_usable_rows_are_no_reason_to_refuse() -> None:
+    """A refusal would tell the very number that the noise hides, and costs nothing of the budget."""
+    noise = Noise(unit="record", rho=0.1, rounds=1, delta=1e-6, colluders=1)
+    prepared = Course("summary", ALL, WARD, 3, noise).prepare(ward(viral=4))
+    assert prepared.withheld == () and int((~prepared.table.missing("viral")).sum()) == 4
+    model = {"family": "gaussian", "outcome": "age", "covariates": ["viral"]}
+    course = Course("glm", model, WARD, 3, noise, 60)
+    for usable in (0, 1, 59, 60):
+        course.prepare(ward(viral=usable))
+    with pytest.raises(TooFewRowsError):
+        Course("glm", model, WARD, 3, min_rows=60).prepare(ward(viral=50))
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_disclosure_query_no_choice_of_a_jobs_numbers_finds_a_sites_rows_finer_than_published(noisy: bool) -> None:
+    """Rows that are published alike are refused alike, whatever the job's author picks."""
+    for rows in (12, 27, 104, 1237, 98_765):
+        alike = [n for n in range(rows - 600, rows + 600) if n >= 10 and published_rows(n) == published_rows(rows)]
+        assert most_rows(published_rows(rows)) >= max(alike)
+        for asked in {*alike, min(alike) - 1, max(alike) + 1, published_rows(rows)}:
+            assert len({too_few(n, asked, 10, noisy=noisy) for n in alike}) == 1 or asked == 10
+            tables = [Table(WARD, n, {}) for n in (min(alike), max(alike))]
+            assert len({refused(table, asked) for table in tables}) == 1
+
+
+def refused(table: Table, rows_max: int) -> bool:
+    try:
+        check_rows(table, rows_max)
+    except DataError:
+        return True
+    return False
+
+
 def test_summary_refuses_small_and_large_sites() -> None:
     with pytest.raises(TooFewRowsError, match="fewer than 10 rows"):
         run_task("summary", {"columns": ["k"]}, MIXED, [mixed(1, 30), mixed(2, 9)])
@@ -135,8 +276,8 @@ def test_summary_refuses_small_and_large_sites() -> None:
         ({"columns": ["x", "x"]}, "named twice"),
         ({"columns": ["nose"]}, "'nose'.*it has: x, k, g, f"),
         ({"columns": "x"}, "columns"),
-        ({"columns": ["x"], "min_rows": 0}, "min_rows"),
-        ({"columns": ["x"], "min_rows": True}, "min_rows"),
+        ({"columns": ["x"], "min_rows": 20}, "min_rows.*the job's own"),
+        ({"columns": ["x"], "min_rows": 5}, "min_rows.*the job's own"),
     ],
 )
 def test_summary_parameters_that_do_not_fit(raw: dict[str, Any], message: str) -> None:

@@ -131,3 +131,24 @@ async def test_people_are_shown_what_was_spent_and_what_is_set_aside(tmp_path: P
     assert shown["epsilon_max"] == 1.0 and 0.5 < shown["epsilon_spent"] < 1
     assert budgets.shown("new", OPTIONS, [])["epsilon_spent"] == 0.0
     await store.close()
+
+
+async def test_a_booking_that_the_disk_refused_is_booked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the second try would take it for booked, and after a restart the budget would have it again."""
+    store = Store(tmp_path)
+    budgets = await Budgets.load(store)
+    await budgets.book(job(1, 0.003), 1, OPTIONS)
+
+    async def full(*_: Any) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "commit", full)
+        for one in (job(1, 0.003), job(2, 0.003)):
+            with pytest.raises(OSError, match="disk full"):
+                await budgets.book(one, 2, OPTIONS)
+    assert budgets.spent("clinic") == Fraction(0.003) / 3
+    await budgets.book(job(1, 0.003), 2, OPTIONS)
+    await budgets.book(job(2, 0.003), 1, OPTIONS)
+    assert (await Budgets.load(store)).spent("clinic") == budgets.spent("clinic") == Fraction(0.003)
+    await store.close()

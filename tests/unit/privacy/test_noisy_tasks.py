@@ -85,7 +85,7 @@ def test_no_row_within_its_ranges_is_ever_clipped_and_norms_are_as_small_as_can_
         ill=[True, False, False, True],
     )
     task: Task[Any, Any, Any] = find_task(name)
-    parameters = task.parse({**raw, "min_rows": 1})
+    parameters = task.parse(raw)
     rounds = task.noisy_rounds(parameters, "record")
     state = task.with_noise(task.start(parameters, SCHEMA, 4), noise(3, rounds))
     blocks = {block.name: block for block in task.clipped(state)}
@@ -112,7 +112,7 @@ def test_parts_are_made_row_by_row() -> None:
         ("glm", {"family": "binomial", "outcome": "ill", "covariates": COVARIATES}),
     ):
         task: Task[Any, Any, Any] = find_task(name)
-        parameters = task.parse({**raw, "min_rows": 1})
+        parameters = task.parse(raw)
         state = task.with_noise(task.start(parameters, SCHEMA, 4), noise(3, task.noisy_rounds(parameters, "record")))
         if name == "glm":
             state = msgspec.structs.replace(state, trial=(0.3, -1.7, 0.9, 0.123456789))

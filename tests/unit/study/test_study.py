@@ -164,8 +164,7 @@ def test_a_task_that_raises_is_told_with_hospital_and_round() -> None:
 
 
 def test_a_hospital_with_too_few_rows_fails_the_job_as_in_the_real_federation() -> None:
-    parameters = GLM["parameters"] | {"min_rows": 90}
-    result = run(task=GLM | {"parameters": parameters}, split={"by": "quantity", "alpha": 0.8, "nodes": 4})
+    result = run(task=GLM, job={"min_rows": 90}, split={"by": "quantity", "alpha": 0.8, "nodes": 4})
     first = result.repetitions[0]
     assert first.outcome == "failed"
     assert first.failures
