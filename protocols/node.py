@@ -32,7 +32,7 @@ from protocols.core import (
 from protocols.errors import LocalError
 from protocols.groups import GROUP, GroupBody, Groups, Standing
 from protocols.identity import Identity, NodeId
-from protocols.job.events import Advance, Fallen, Moved, Noted, Revoked, Say, Serve, Settled, StartWork
+from protocols.job.events import Advance, Fallen, Moved, Noted, Reconsider, Revoked, Say, Serve, Settled, StartWork
 from protocols.job.job import Job
 from protocols.job.kinds import CANCEL, COHORT, DECISION, JOB, OUTCOME, JobSpec
 from protocols.job.life import ENDED
@@ -70,7 +70,7 @@ class StandAlone(Event):
 
 @dataclass(frozen=True, slots=True)
 class Proposed(Effect):
-    """A job was proposed: the site's policy should answer with `Decide`."""
+    """A job was proposed, or what its answer waited for is settled: the policy should answer with `Decide`."""
 
     job: bytes
 
@@ -101,6 +101,8 @@ class Node:
         self.groups = Groups()
         self.jobs: dict[bytes, Job] = {}
         self._facts = dict(facts or {})
+        self._settled = False
+        """Whether something that answers wait for was settled in this event."""
         self._exchange = Exchange(identity.node, self.store)
         min_cohort = self.roster.charter.min_cohort
         self._site = Site(identity, self.roster.federation, min_cohort, self.groups, draw)
@@ -132,15 +134,26 @@ class Node:
 
     # -- events --------------------------------------------------------------------------------------------------
 
-    def start(self, now: float) -> list[Effect]:
+    def start(self, now: float) -> Sequence[Effect]:
         """Take up, after a restart, the jobs that the restored records tell of."""
         effects: list[Effect] = []
         for held in self.store.find(JOB):
             effects += self._open(held, now)
-        return effects + self._tell_each(Settled(), now)
+        self._settled = True
+        return self._settle(effects, now)
 
     def handle(self, event: Event, now: float) -> Sequence[Effect]:
         """Take one event. Raises `LocalError` only."""
+        return self._settle(self._handle(event, now), now)
+
+    def _settle(self, effects: Sequence[Effect], now: float) -> Sequence[Effect]:
+        """Tell those who wait of what was settled, after the event and not within it: they may be any number."""
+        while self._settled:
+            self._settled = False
+            effects = [*effects, *self._tell_each(Settled(), now)]
+        return effects
+
+    def _handle(self, event: Event, now: float) -> Sequence[Effect]:
         match event:
             case Received():
                 return self._received(event, now)
@@ -196,7 +209,10 @@ class Node:
             case Compute():
                 return [Compute((job, effect.token), effect.work)]
             case Moved() if effect.state in ENDED:
-                return [effect, *self._tell_each(Settled(), now)]
+                self._settled = True
+                return [effect]
+            case Reconsider():
+                return [Proposed(job)]
             case Send() | Persist() | Refused() | Advance() | StartWork() | Serve() | Moved():
                 return [effect]
         return [InJob(job, effect)]
@@ -220,12 +236,12 @@ class Node:
         if record.kind == REVOCATION:
             return self._tell_each(Revoked(NodeId(record.subject)), now) + self._fallen(now)
         if record.kind == GROUP:
+            self._settled |= record.author == self.identity.node
             self._learn_group(held)
             return self._tell_each(_noted(held), now)
         if record.kind in ABOUT_JOBS:
-            effects = self._tell(_job_of(record), _noted(held), now)
-            own = record.kind == DECISION and record.author == self.identity.node
-            return effects + (self._tell_each(Settled(), now) if own else [])
+            self._settled |= record.kind == DECISION and record.author == self.identity.node
+            return self._tell(_job_of(record), _noted(held), now)
         return []
 
     def _tell_each(self, event: Event, now: float) -> list[Effect]:
@@ -250,7 +266,8 @@ class Node:
         outcome = self.store.get(OUTCOME, self.identity.node, job.hex())
         facts = replace(facts, ended=outcome.body if outcome is not None else None)
         self.jobs[job] = Job(job, record.author, spec, self._site, now, facts)
-        effects: list[Effect] = [Proposed(job)]
+        answered = self.store.get(DECISION, self.identity.node, job.hex()) is not None
+        effects: list[Effect] = [] if answered else [Proposed(job)]
         for kind in ABOUT_JOBS:
             for known in self.store.find(kind, subject=job.hex()):
                 effects += self._tell(job, _noted(known), now)

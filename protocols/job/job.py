@@ -41,6 +41,7 @@ from protocols.job.events import (
     Joined,
     Moved,
     Noted,
+    Reconsider,
     Revoked,
     Say,
     Settled,
@@ -101,6 +102,7 @@ class Job:
         self._sequence = 0
         self._closed = False
         self._said_group = False
+        self._reconsidered = False
         self._told = self._restored.ended is not None
         self._follower: Follower | None = None
         self._history = b""
@@ -202,7 +204,7 @@ class Job:
             case Fallen():
                 effects = self._fail("the job's record stands no longer: its submitter was revoked")
             case Settled():
-                effects = self._decide_again()
+                effects = self._reconsider()
             case VectorReady() | WorkFailed() | Updated():
                 effects = self._work(event, now)
             case Received():
@@ -228,8 +230,9 @@ class Job:
     def _decide(self, event: Decide) -> list[Effect]:
         """Publish this hub's answer; a join that would isolate anyone becomes a refusal that says so.
 
-        After the cohort is closed it comes too late and changes nothing.
+        After the cohort is closed it comes too late and changes nothing. What waits goes on waiting in silence.
         """
+        self._reconsidered = False
         if self.state not in (State.PROPOSED, State.COLLECTING) or self._records.cohorts:
             return []
         site, data = self._site, self.spec.data.name if self.spec.data else ""
@@ -242,6 +245,8 @@ class Job:
             answer = Answer.WAIT
             reason = f"this hub is about to form a group for {data!r} in another job; it waits for that"
         decision = Decision(answer, reason[:TEXT_CHARS_MAX], standing)
+        if answer is Answer.WAIT and self._is_waiting():
+            return []
         return [self._say(DECISION, decision, self._sequence + 1)]
 
     def _elsewhere(self) -> bool:
@@ -249,11 +254,22 @@ class Job:
         pledged = self._site.groups.pledged(self.spec.data.name) if self.spec.data else None
         return pledged not in (None, self.job)
 
-    def _decide_again(self) -> list[Effect]:
-        """What this answer waited for may be settled. That it waits is in its own record, and outlives a restart."""
+    def _is_waiting(self) -> bool:
+        """Whether this hub's standing answer is to wait. It is in its own record, and outlives a restart."""
         mine = self._records.decisions.get(self._me)
-        waits = mine is not None and mine.decision.answer is Answer.WAIT
-        return self._decide(Decide(Answer.JOIN)) if waits and not self._elsewhere() else []
+        return mine is not None and mine.decision.answer is Answer.WAIT
+
+    def _reconsider(self) -> list[Effect]:
+        """What this answer waited for may be settled: have the policy asked, once until it has answered.
+
+        It is not given from here: the policy that let it wait may be another by now, and each answer given here would
+        settle the next within it.
+        """
+        undecided = self.state in (State.PROPOSED, State.COLLECTING) and not self._records.cohorts
+        if self._reconsidered or not undecided or not self._is_waiting() or self._elsewhere():
+            return []
+        self._reconsidered = True
+        return [Reconsider()]
 
     def _say(self, kind: str, body: Message, sequence: int = 1, subject: str | None = None) -> Say:
         site = self._site
@@ -275,8 +291,6 @@ class Job:
                 return self._end(Step.CANCEL, body.reason)
             case Outcome():
                 self._records.outcomes[record.author] = body
-            case GroupBody() if record.author == self._me:
-                effects += self._decide_again()
             case CohortBody() | Cancel():
                 return [Refused(record.author, "not_the_submitter", f"a {record.kind} by {record.author}")]
         failure = self._records.failure(self.rounds_done, self._wants)

@@ -11,6 +11,7 @@ PUBLIC: Final = {
     "encoding": "its numbers do not fit the bounds that the job sets",
     "lost": "it lost integers that it had already handed over",
     "task": "the task's own code failed there",
+    "policy": "its policy refuses the job by now",
     "budget": "its privacy budget for the data set is used up",
 }
 #: Codes of failures that may be over soon: a full disk, too little memory, a worker before this one that still ends.
