@@ -6,11 +6,15 @@ they name; accepted records to roster, groups and jobs; what a job wants to say 
 before anybody, the job itself included, hears of it. Every effect of a job that does not name its job is wrapped in
 `InJob`; computations carry the job in their token.
 
+No author's jobs can fill a hub: of one author it lives `OPEN_JOBS_PER_AUTHOR_MAX` at a time, and takes up the next, in
+the order in which they came, when one has ended. Those that it answered or joined it takes up always.
+
 What this cannot express: joining a federation. A node has a charter; how it came by it is `invitation`'s.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -34,7 +38,7 @@ from protocols.groups import GROUP, GroupBody, Groups, Standing
 from protocols.identity import Identity, NodeId
 from protocols.job.events import Advance, Fallen, Moved, Noted, Reconsider, Revoked, Say, Serve, Settled, StartWork
 from protocols.job.job import Job
-from protocols.job.kinds import CANCEL, COHORT, DECISION, JOB, OUTCOME, JobSpec
+from protocols.job.kinds import CANCEL, COHORT, DECISION, JOB, OPEN_JOBS_PER_AUTHOR_MAX, OUTCOME, JobSpec
 from protocols.job.life import ENDED
 from protocols.job.restore import Restored
 from protocols.job.site import Site
@@ -101,6 +105,9 @@ class Node:
         self.groups = Groups()
         self.jobs: dict[bytes, Job] = {}
         self._facts = dict(facts or {})
+        self._open_jobs: Counter[NodeId] = Counter()
+        self._crowded: dict[NodeId, dict[bytes, None]] = {}
+        """By author, the jobs that are taken up when earlier ones have ended."""
         self._settled = False
         """Whether something that answers wait for was settled in this event."""
         self._exchange = Exchange(identity.node, self.store)
@@ -137,7 +144,7 @@ class Node:
     def start(self, now: float) -> Sequence[Effect]:
         """Take up, after a restart, the jobs that the restored records tell of."""
         effects: list[Effect] = []
-        for held in self.store.find(JOB):
+        for held in sorted(self.store.find(JOB), key=self._is_new):
             effects += self._open(held, now)
         self._settled = True
         return self._settle(effects, now)
@@ -150,7 +157,7 @@ class Node:
         """Tell those who wait of what was settled, after the event and not within it: they may be any number."""
         while self._settled:
             self._settled = False
-            effects = [*effects, *self._tell_each(Settled(), now)]
+            effects = [*effects, *self._admit(now), *self._tell_each(Settled(), now)]
         return effects
 
     def _handle(self, event: Event, now: float) -> Sequence[Effect]:
@@ -209,6 +216,7 @@ class Node:
             case Compute():
                 return [Compute((job, effect.token), effect.work)]
             case Moved() if effect.state in ENDED:
+                self._open_jobs[self.jobs[job].author] -= 1
                 self._settled = True
                 return [effect]
             case Reconsider():
@@ -262,17 +270,45 @@ class Node:
         job, record = held.digest, held.record
         if job in self.jobs:
             return []
+        if self._open_jobs[record.author] >= OPEN_JOBS_PER_AUTHOR_MAX and self._is_new(held):
+            self._crowded.setdefault(record.author, {})[job] = None
+            detail = (
+                f"{record.author} has {OPEN_JOBS_PER_AUTHOR_MAX} open jobs here: the next waits until one has ended"
+            )
+            return [Refused(record.author, "too_many_jobs", detail)]
+        answerable = self._own_decision(job) is None and self.roster.allowed(record.author)
         facts = self._facts.pop(job, Restored())
         outcome = self.store.get(OUTCOME, self.identity.node, job.hex())
         facts = replace(facts, ended=outcome.body if outcome is not None else None)
         self.jobs[job] = Job(job, record.author, spec, self._site, now, facts)
-        answered = self.store.get(DECISION, self.identity.node, job.hex()) is not None
-        effects: list[Effect] = [] if answered else [Proposed(job)]
+        self._open_jobs[record.author] += 1
+        effects: list[Effect] = [Proposed(job)] if answerable else []
         for kind in ABOUT_JOBS:
             for known in self.store.find(kind, subject=job.hex()):
                 effects += self._tell(job, _noted(known), now)
         for revoked in self.roster.revocations():
             effects += self._tell(job, Revoked(revoked.node), now)
+        return effects
+
+    def _own_decision(self, job: bytes) -> Held | None:
+        return self.store.get(DECISION, self.identity.node, job.hex())
+
+    def _is_new(self, held: Held) -> bool:
+        """Whether a job record is another's, and this hub has nothing to do with that job so far."""
+        mine = held.record.author == self.identity.node
+        return not mine and held.digest not in self._facts and self._own_decision(held.digest) is None
+
+    def _admit(self, now: float) -> list[Effect]:
+        """Take up jobs whose authors had too many open ones, as far as there is room for them now."""
+        effects: list[Effect] = []
+        for author, waiting in [*self._crowded.items()]:
+            while waiting and self._open_jobs[author] < OPEN_JOBS_PER_AUTHOR_MAX:
+                job = next(iter(waiting))
+                del waiting[job]
+                held = self.store.by_digest(job)
+                effects += self._open(held, now) if held is not None else []
+            if not waiting:
+                del self._crowded[author]
         return effects
 
     def _stand_alone(self, data: str, now: float) -> list[Effect]:

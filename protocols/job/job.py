@@ -230,10 +230,13 @@ class Job:
     def _decide(self, event: Decide) -> list[Effect]:
         """Publish this hub's answer; a join that would isolate anyone becomes a refusal that says so.
 
-        After the cohort is closed it comes too late and changes nothing. What waits goes on waiting in silence.
+        After the cohort is closed it comes too late and changes nothing. What waits goes on waiting in silence, and
+        who was revoked gets no answers: nobody is left to close the collection.
         """
         self._reconsidered = False
         if self.state not in (State.PROPOSED, State.COLLECTING) or self._records.cohorts:
+            return []
+        if self._records.is_revoked(self.author):
             return []
         site, data = self._site, self.spec.data.name if self.spec.data else ""
         standing = site.groups.standing(self._me, data) if data else Standing.FREE
