@@ -6,8 +6,11 @@ Rules.
   cohort per job (durably, before anything else of it), and signs the group that it forms with other free members; only
   when all of them have signed does it take part in a round. What was checked before joining is not checked again after
   a restart: records that it rested on may be superseded meanwhile.
-- A cohort record that names a hub's decision binds it to the group, whatever became of the job or of the decision: the
-  others have signed, too. It binds it to take part only if its latest decision is still to join.
+- A cohort record that names a hub's decision binds it to the group, though the job failed here or the decision was
+  taken back: the others have signed, too. It binds it to take part only if its latest decision is still to join. From
+  when a hub has accepted the submitter's cancel record it signs no group for the job any more, so that nobody is bound
+  by what was called off before. Who signed earlier stays bound. A submitter may well cancel after its cohort, and
+  records come in any order: the two convict nobody.
 - Of two cohort records of one job, seen before joining, none is joined.
 - Round r+1 starts from the history of round r: its sum is certified, the worker applied it, the task is not done. There
   is no coordinator; every hub gets there by itself.
@@ -101,7 +104,7 @@ class Job:
         self._records = Collection(opened_at)
         self._sequence = 0
         self._closed = False
-        self._said_group = False
+        self._said_group = self._called_off = False
         self._reconsidered = False
         self._told = self._restored.ended is not None
         self._follower: Follower | None = None
@@ -291,6 +294,7 @@ class Job:
             case CohortBody() if record.author == self.author:
                 self._records.closed(body, event.digest, now)
             case Cancel() if record.author == self.author:
+                self._called_off = True
                 return self._end(Step.CANCEL, body.reason)
             case Outcome():
                 self._records.outcomes[record.author] = body
@@ -320,15 +324,21 @@ class Job:
             self._site.groups.release(self.spec.data.name, self.job)
 
     def _note_late(self, event: Noted, now: float) -> list[Effect]:
-        """The job ended here; a cohort that names this hub binds it to the group, and has to learn that it is gone."""
+        """The job ended here; a cohort that names this hub binds it to the group, unless the job was called off before,
+        and has to learn that it is gone."""
+        effects: list[Effect] = []
         match event.body:
             case Decision():
                 self._records.decided(event.record.author, event.body, event.digest)
+            case Cancel() if event.record.author == self.author:
+                self._called_off = True
             case CohortBody() if event.record.author == self.author:
                 self._records.closed(event.body, event.digest, now)
-        effects: list[Effect] = []
+                if self._called_off:
+                    effects.append(Refused(self.author, "called_off", "a cohort for a job that was cancelled before"))
         body = next(iter(self._records.cohorts.values()), None)
-        if body is not None and self.body is None and len(self._records.cohorts) == 1 and not self._records.undecided():
+        single = len(self._records.cohorts) == 1 and not self._records.undecided()
+        if body is not None and self.body is None and single and not self._called_off:
             checked = check_cohort(self.spec, body, self._records.by_digest, self._site.min_cohort)
             effects += self._sign_group(checked.free) if not checked.fault else []
         if self.state is State.FAILED and self._records.named(self._me) and not self._told:
