@@ -112,7 +112,9 @@ class Node:
         """Whether something that answers wait for was settled in this event."""
         self._exchange = Exchange(identity.node, self.store)
         min_cohort = self.roster.charter.min_cohort
-        self._site = Site(identity, self.roster.federation, min_cohort, self.groups, draw)
+        self._site = Site(
+            identity, self.roster.federation, min_cohort, self.groups, draw, lambda: len(self.roster.members())
+        )
         for held in self.store.find(GROUP):
             self._learn_group(held)
 
@@ -157,8 +159,17 @@ class Node:
         """Tell those who wait of what was settled, after the event and not within it: they may be any number."""
         while self._settled:
             self._settled = False
-            effects = [*effects, *self._admit(now), *self._tell_each(Settled(), now)]
+            effects = [*effects, *self._admit(now), *self._tell_waiting(now)]
         return effects
+
+    def _tell_waiting(self, now: float) -> list[Effect]:
+        """Who answers first has the pledge: those first whose authors let fewest pledges lapse, then as they came."""
+        lapses: Counter[NodeId] = Counter()
+        for job in self.jobs.values():
+            lapses[job.author] += job.lapses
+        waiting = [job for job in self.jobs.values() if job.state not in ENDED]
+        waiting.sort(key=lambda job: lapses[job.author])
+        return [e for job in waiting for e in self._tell(job.job, Settled(), now)]
 
     def _handle(self, event: Event, now: float) -> Sequence[Effect]:
         match event:

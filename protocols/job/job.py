@@ -81,6 +81,7 @@ from protocols.secagg.signing import RoundId, first_history
 
 DECISIONS_LATE_S: Final = 3600.0
 """So long after a cohort record the decisions that it names may come: they travel beside it, within minutes."""
+LAPSED: Final = "nobody closed the collection for long: this hub lets others that wait go first"
 CONTRADICTION: Final = "two certificates contradict each other: more nodes lie than the job is safe against"
 
 
@@ -97,6 +98,8 @@ class Job:
         self.body: CohortBody | None = None
         """The cohort that was joined, or that is followed."""
         self.rounds_done = 0
+        self.lapses = 0
+        """How often in this life this hub's pledge to the job lapsed."""
         self.round: Round | None = None
         self._site, self._me = site, site.identity.node
         self._restored = restored or Restored()
@@ -137,6 +140,7 @@ class Job:
             return None
         times = [self._clock.closes_at if self._collects else self._late_at]
         times += [self._clock.keep_at] if self._waits else []
+        times += [self._clock.lapses_at] if self._is_pledged() else []
         for part in (self.round, self._follower):
             if part is not None and part.wake_at is not None:
                 times.append(part.wake_at)
@@ -217,7 +221,7 @@ class Job:
         return effects
 
     def _pass_on(self, event: Event, now: float) -> list[Effect]:
-        effects = [*self._collect(now), *self._give_up(now)] if isinstance(event, Tick) else []
+        effects = [*self._collect(now), *self._give_up(now), *self._lapse(now)] if isinstance(event, Tick) else []
         effects += self._clock.keep(now) if self._waits else []
         if self._follower is not None:
             effects += self._follower.handle(event, now)
@@ -244,7 +248,7 @@ class Job:
         site, data = self._site, self.spec.data.name if self.spec.data else ""
         standing = site.groups.standing(self._me, data) if data else Standing.FREE
         answer, reason = event.answer, event.reason
-        against = objection(self.spec, self._me, site.groups, site.min_cohort)
+        against = objection(self.spec, self._me, site.groups, site.min_cohort, site.members())
         if answer is Answer.JOIN and against is not None:
             answer, reason = Answer.REFUSE, against.reason
         elif answer is Answer.JOIN and standing is Standing.FREE and self._elsewhere():
@@ -276,6 +280,18 @@ class Job:
             return []
         self._reconsidered = True
         return [Reconsider()]
+
+    def _is_pledged(self) -> bool:
+        """Whether this hub is pledged to this job, and the collection goes on."""
+        pledged = self._site.groups.pledged(self.spec.data.name) if self.spec.data else None
+        return pledged == self.job and self._waits
+
+    def _lapse(self, now: float) -> list[Effect]:
+        """A pledge that lasts for long gives way to those who wait: the answer is taken back, and waits behind them."""
+        if not self._is_pledged() or not self._clock.lapse(now):
+            return []
+        self.lapses += 1
+        return [self._say(DECISION, Decision(Answer.WAIT, LAPSED, Standing.FREE), self._sequence + 1)]
 
     def _say(self, kind: str, body: Message, sequence: int = 1, subject: str | None = None) -> Say:
         site = self._site

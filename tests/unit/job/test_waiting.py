@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from protocols.groups import GROUP, GroupBody
+from protocols.job.clock import PLEDGE_S_MAX
 from protocols.job.events import Decide, StartWork
 from protocols.job.job import Job
 from protocols.job.kinds import CANCEL, Answer, Cancel
@@ -130,3 +131,61 @@ def test_a_policy_that_refuses_by_the_time_work_starts_ends_the_job_before_any_v
     assert "we want noise by now" in federation.job(0, job).reason
     assert [e for _, node, e in federation.world.observed if isinstance(e, StartWork) and node == federation.nodes[1]]
     assert not [f for f in federation.world.hosts[federation.nodes[1]].disk if isinstance(f, Made)]
+
+
+# -- pledges -----------------------------------------------------------------------------------------------------
+
+
+def hogged(restarts: int = 0) -> tuple[Federation, list[bytes], bytes]:
+    """Two jobs of hub 3 that nobody ever closes, and an honest one behind them: after as many restarts as are given."""
+    federation = Federation(4)
+    federation.policies[3] = lambda _: None
+    federation.boot()
+    federation.world.run(seconds=5)
+    hogs = [federation.submit(3, collect_s=30 * 86_400.0, min_nodes=4) for _ in range(2)]
+    federation.world.run(seconds=60)
+    job = federation.submit(0, members=[0, 1, 2], collect_s=10 * 86_400.0)
+    for _ in range(restarts):
+        federation.world.run(seconds=PLEDGE_S_MAX / restarts)
+        for node in federation.nodes[:3]:
+            federation.world.crash(node)
+            federation.world.boot(node)
+    return federation, hogs, job
+
+
+def test_a_pledge_lapses_and_those_who_wait_go_first() -> None:
+    """GR6. Two jobs that never close held the pledges of all for a month each, one after the other."""
+    federation, hogs, job = hogged()
+    federation.world.run(seconds=PLEDGE_S_MAX - 3600)
+    assert answer(federation, 0, hogs[0]) is Answer.JOIN and answer(federation, 0, job) is Answer.WAIT
+    assert federation.run_until(job, State.DONE, (0, 1, 2), seconds=2 * 3600)
+    assert federation.job(0, hogs[0]).lapses == 1
+
+
+def test_a_pledge_lapses_however_often_its_hub_restarts() -> None:
+    """GR6."""
+    federation, _, job = hogged(restarts=4)
+    assert federation.run_until(job, State.DONE, (0, 1, 2), seconds=86_400.0 * 2)
+
+
+def test_a_pledge_that_lapsed_while_nobody_waits_is_given_again() -> None:
+    """GR6. A collection may take weeks."""
+    federation = Federation(4)
+    federation.policies[3] = lambda _: Decide(Answer.ASK)
+    federation.boot()
+    job = federation.submit(0, members=range(4), collect_s=30 * 86_400.0)
+    federation.world.run(seconds=3.5 * PLEDGE_S_MAX)
+    assert federation.job(1, job).lapses == 3 and answer(federation, 1, job) is Answer.JOIN
+    federation.decide(3, job, Answer.JOIN)
+    assert federation.run_until(job, State.DONE)
+
+
+def test_a_job_that_wants_more_nodes_than_the_federation_has_is_refused_in_words() -> None:
+    """J12. It can never close, and would be waited for."""
+    federation = Federation(4)
+    federation.boot()
+    job = federation.submit(0, min_nodes=5, max_nodes=9)
+    federation.world.run(seconds=5)
+    assert answer(federation, 1, job) is Answer.REFUSE
+    reason = federation.job(1, job).decisions[federation.nodes[1]].decision.reason
+    assert "wants 5 nodes, the federation has 4" in reason
