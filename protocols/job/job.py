@@ -34,8 +34,9 @@ from protocols.core import Computed, Effect, Event, LinkUp, Persist, Progressed,
 from protocols.errors import LocalError, PeerError
 from protocols.groups import GROUP, GroupBody, Standing
 from protocols.identity import NodeId
+from protocols.job.answering import Answering
 from protocols.job.clock import CollectionClock
-from protocols.job.cohorting import Decided, check_cohort, close, cohort_of, objection
+from protocols.job.cohorting import Decided, check_cohort, close, cohort_of
 from protocols.job.collection import Collection
 from protocols.job.events import (
     Advance,
@@ -105,10 +106,10 @@ class Job:
         self._restored = restored or Restored()
         self._clock = CollectionClock(job, opened_at, spec.collect_s, self._restored.waited_s)
         self._records = Collection(opened_at)
+        self._answering = Answering(job, spec, site, self._records)
         self._sequence = 0
         self._closed = False
         self._said_group = self._called_off = False
-        self._reconsidered = False
         self._told = self._restored.ended is not None
         self._follower: Follower | None = None
         self._history = b""
@@ -140,7 +141,7 @@ class Job:
             return None
         times = [self._clock.closes_at if self._collects else self._late_at]
         times += [self._clock.keep_at] if self._waits else []
-        times += [self._clock.lapses_at] if self._is_pledged() else []
+        times += [self._clock.lapses_at] if self._is_pledged else []
         for part in (self.round, self._follower):
             if part is not None and part.wake_at is not None:
                 times.append(part.wake_at)
@@ -211,7 +212,7 @@ class Job:
             case Fallen():
                 effects = self._fail("the job's record stands no longer: its submitter was revoked")
             case Settled():
-                effects = self._reconsider()
+                effects = [Reconsider()] if self._answerable and self._answering.reconsider() else []
             case VectorReady() | WorkFailed() | Updated():
                 effects = self._work(event, now)
             case Received():
@@ -234,61 +235,25 @@ class Job:
 
     # -- deciding and collecting -----------------------------------------------------------------------------------
 
+    @property
+    def _answerable(self) -> bool:
+        """Whether an answer counts: before the cohort is closed, while there is somebody to close it."""
+        collecting = self.state in (State.PROPOSED, State.COLLECTING) and not self._records.cohorts
+        return collecting and not self._records.is_revoked(self.author)
+
     def _decide(self, event: Decide) -> list[Effect]:
-        """Publish this hub's answer; a join that would isolate anyone becomes a refusal that says so.
+        """Publish this hub's answer; one that comes too late changes nothing."""
+        decision = self._answering.decide(event) if self._answerable else None
+        return [self._say(DECISION, decision, self._sequence + 1)] if decision is not None else []
 
-        After the cohort is closed it comes too late and changes nothing. What waits goes on waiting in silence, and
-        who was revoked gets no answers: nobody is left to close the collection.
-        """
-        self._reconsidered = False
-        if self.state not in (State.PROPOSED, State.COLLECTING) or self._records.cohorts:
-            return []
-        if self._records.is_revoked(self.author):
-            return []
-        site, data = self._site, self.spec.data.name if self.spec.data else ""
-        standing = site.groups.standing(self._me, data) if data else Standing.FREE
-        answer, reason = event.answer, event.reason
-        against = objection(self.spec, self._me, site.groups, site.min_cohort, site.members())
-        if answer is Answer.JOIN and against is not None:
-            answer, reason = Answer.REFUSE, against.reason
-        elif answer is Answer.JOIN and standing is Standing.FREE and self._elsewhere():
-            answer = Answer.WAIT
-            reason = f"this hub is about to form a group for {data!r} in another job; it waits for that"
-        decision = Decision(answer, reason[:TEXT_CHARS_MAX], standing)
-        if answer is Answer.WAIT and self._is_waiting():
-            return []
-        return [self._say(DECISION, decision, self._sequence + 1)]
-
-    def _elsewhere(self) -> bool:
-        """Whether this hub, free, pledged itself to another job on the data set."""
-        pledged = self._site.groups.pledged(self.spec.data.name) if self.spec.data else None
-        return pledged not in (None, self.job)
-
-    def _is_waiting(self) -> bool:
-        """Whether this hub's standing answer is to wait. It is in its own record, and outlives a restart."""
-        mine = self._records.decisions.get(self._me)
-        return mine is not None and mine.decision.answer is Answer.WAIT
-
-    def _reconsider(self) -> list[Effect]:
-        """What this answer waited for may be settled: have the policy asked, once until it has answered.
-
-        It is not given from here: the policy that let it wait may be another by now, and each answer given here would
-        settle the next within it.
-        """
-        undecided = self.state in (State.PROPOSED, State.COLLECTING) and not self._records.cohorts
-        if self._reconsidered or not undecided or not self._is_waiting() or self._elsewhere():
-            return []
-        self._reconsidered = True
-        return [Reconsider()]
-
+    @property
     def _is_pledged(self) -> bool:
         """Whether this hub is pledged to this job, and the collection goes on."""
-        pledged = self._site.groups.pledged(self.spec.data.name) if self.spec.data else None
-        return pledged == self.job and self._waits
+        return self._answering.pledged and self._waits
 
     def _lapse(self, now: float) -> list[Effect]:
         """A pledge that lasts for long gives way to those who wait: the answer is taken back, and waits behind them."""
-        if not self._is_pledged() or not self._clock.lapse(now):
+        if not self._is_pledged or not self._clock.lapse(now):
             return []
         self.lapses += 1
         return [self._say(DECISION, Decision(Answer.WAIT, LAPSED, Standing.FREE), self._sequence + 1)]
@@ -329,15 +294,8 @@ class Job:
         self._sequence = max(self._sequence, sequence)
         if self.state not in (State.PROPOSED, State.COLLECTING):
             return []
-        if body.answer is Answer.JOIN and body.standing is Standing.FREE and self.spec.data is not None:
-            self._site.groups.pledge(self.spec.data.name, self.job)
-        else:
-            self._release()
+        self._answering.noted(body)
         return self._move(Step.DECIDED)
-
-    def _release(self) -> None:
-        if self.spec.data is not None:
-            self._site.groups.release(self.spec.data.name, self.job)
 
     def _note_late(self, event: Noted, now: float) -> list[Effect]:
         """The job ended here; a cohort that names this hub binds it to the group, unless the job was called off before,
@@ -455,7 +413,7 @@ class Job:
         except LocalError as error:
             return self._fail(str(error))
         restored = self._restored
-        self._release()
+        self._answering.release()
         self.body, self.rounds_done = body, restored.rounds
         self._history = restored.history or first_history(self.job, digest)
         if restored.ended is not None:
@@ -625,7 +583,7 @@ class Job:
     def _end(self, step: Step, reason: str) -> list[Effect]:
         self.round = self._follower = None
         self._early.clear()
-        self._release()
+        self._answering.release()
         return self._move(step, reason)
 
     def _move(self, step: Step, reason: str = "") -> list[Effect]:
