@@ -6,11 +6,15 @@ they name; accepted records to roster, groups and jobs; what a job wants to say 
 before anybody, the job itself included, hears of it. Every effect of a job that does not name its job is wrapped in
 `InJob`; computations carry the job in their token.
 
+No author's jobs can fill a hub: of one author it lives `OPEN_JOBS_PER_AUTHOR_MAX` at a time, and takes up the next, in
+the order in which they came, when one has ended. Those that it answered or joined it takes up always.
+
 What this cannot express: joining a federation. A node has a charter; how it came by it is `invitation`'s.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -32,9 +36,9 @@ from protocols.core import (
 from protocols.errors import LocalError
 from protocols.groups import GROUP, GroupBody, Groups, Standing
 from protocols.identity import Identity, NodeId
-from protocols.job.events import Advance, Fallen, Moved, Noted, Revoked, Say, Serve, Settled, StartWork
+from protocols.job.events import Advance, Fallen, Moved, Noted, Reconsider, Revoked, Say, Serve, Settled, StartWork
 from protocols.job.job import Job
-from protocols.job.kinds import CANCEL, COHORT, DECISION, JOB, OUTCOME, Answer, JobSpec
+from protocols.job.kinds import CANCEL, COHORT, DECISION, JOB, OPEN_JOBS_PER_AUTHOR_MAX, OUTCOME, Answer, JobSpec
 from protocols.job.life import ENDED
 from protocols.job.restore import Restored
 from protocols.job.site import Site
@@ -72,7 +76,7 @@ class StandAlone(Event):
 
 @dataclass(frozen=True, slots=True)
 class Proposed(Effect):
-    """A job was proposed: the site's policy should answer with `Decide`."""
+    """A job was proposed, or what its answer waited for is settled: the policy should answer with `Decide`."""
 
     job: bytes
 
@@ -103,12 +107,18 @@ class Node:
         self.groups = Groups()
         self.jobs: dict[bytes, Job] = {}
         self._facts = dict(facts or {})
+        self._open_jobs: Counter[NodeId] = Counter()
+        self._crowded: dict[NodeId, dict[bytes, None]] = {}
+        """By author, the jobs that are taken up when earlier ones have ended."""
+        self._settled = False
+        """Whether something that answers wait for was settled in this event."""
         self._exchange = Exchange(identity.node, self.store)
         min_cohort = self.roster.charter.min_cohort
         self._heirs = Heirs()
         self._heard: dict[NodeId, float] = {}
-        federation, jobs = self.roster.federation, self.jobs
-        self._site = Site(identity, federation, min_cohort, self.groups, draw, jobs, self._heirs, self._heard)
+        federation, jobs, roster = self.roster.federation, self.jobs, self.roster
+        about = (jobs, self._heirs, self._heard, lambda: len(roster.members()))
+        self._site = Site(identity, federation, min_cohort, self.groups, draw, *about)
         for held in self.store.find(GROUP):
             self._learn_group(held)
         for held in self.store.find(JOB):
@@ -139,15 +149,35 @@ class Node:
 
     # -- events --------------------------------------------------------------------------------------------------
 
-    def start(self, now: float) -> list[Effect]:
+    def start(self, now: float) -> Sequence[Effect]:
         """Take up, after a restart, the jobs that the restored records tell of."""
         effects: list[Effect] = []
-        for held in self.store.find(JOB):
+        for held in sorted(self.store.find(JOB), key=self._is_new):
             effects += self._open(held, now)
-        return effects + self._tell_each(Settled(), now)
+        self._settled = True
+        return self._settle(effects, now)
 
     def handle(self, event: Event, now: float) -> Sequence[Effect]:
         """Take one event. Raises `LocalError` only."""
+        return self._settle(self._handle(event, now), now)
+
+    def _settle(self, effects: Sequence[Effect], now: float) -> Sequence[Effect]:
+        """Tell those who wait of what was settled, after the event and not within it: they may be any number."""
+        while self._settled:
+            self._settled = False
+            effects = [*effects, *self._admit(now), *self._tell_waiting(now)]
+        return effects
+
+    def _tell_waiting(self, now: float) -> list[Effect]:
+        """Who answers first has the pledge: those first whose authors let fewest pledges lapse, then as they came."""
+        lapses: Counter[NodeId] = Counter()
+        for job in self.jobs.values():
+            lapses[job.author] += job.lapses
+        waiting = [job for job in self.jobs.values() if job.state not in ENDED]
+        waiting.sort(key=lambda job: lapses[job.author])
+        return [e for job in waiting for e in self._tell(job.job, Settled(), now)]
+
+    def _handle(self, event: Event, now: float) -> Sequence[Effect]:
         match event:
             case Received():
                 return self._received(event, now)
@@ -204,7 +234,11 @@ class Node:
             case Compute():
                 return [Compute((job, effect.token), effect.work)]
             case Moved() if effect.state in ENDED:
-                return [effect, *self._tell_each(Settled(), now)]
+                self._open_jobs[self.jobs[job].author] -= 1
+                self._settled = True
+                return [effect]
+            case Reconsider():
+                return [Proposed(job)]
             case Moved() | Persist(fact=Certified()):
                 named = self.jobs[job].spec.continues
                 kin = [*self._heirs.open(job), *([named.job] if named is not None else [])]
@@ -232,12 +266,12 @@ class Node:
         if record.kind == REVOCATION:
             return self._tell_each(Revoked(NodeId(record.subject)), now) + self._fallen(now)
         if record.kind == GROUP:
+            self._settled |= record.author == self.identity.node
             self._learn_group(held)
             return self._tell_each(_noted(held), now)
         if record.kind in ABOUT_JOBS:
-            effects = self._tell(_job_of(record), _noted(held), now)
-            own = record.kind == DECISION and record.author == self.identity.node
-            return effects + (self._tell_each(Settled(), now) if own else [])
+            self._settled |= record.kind == DECISION and record.author == self.identity.node
+            return self._tell(_job_of(record), _noted(held), now)
         return []
 
     def _tell_each(self, event: Event, now: float) -> list[Effect]:
@@ -272,18 +306,47 @@ class Node:
         job, record = held.digest, held.record
         if job in self.jobs:
             return []
+        if self._open_jobs[record.author] >= OPEN_JOBS_PER_AUTHOR_MAX and self._is_new(held):
+            self._crowded.setdefault(record.author, {})[job] = None
+            detail = (
+                f"{record.author} has {OPEN_JOBS_PER_AUTHOR_MAX} open jobs here: the next waits until one has ended"
+            )
+            return [Refused(record.author, "too_many_jobs", detail)]
+        answerable = self._own_decision(job) is None and self.roster.allowed(record.author)
         facts = self._facts.pop(job, Restored())
         outcome = self.store.get(OUTCOME, self.identity.node, job.hex())
         facts = replace(facts, ended=outcome.body if outcome is not None else None)
         if spec.continues is not None:
             self._heirs.propose(spec.continues.job, job)
         self.jobs[job] = Job(job, record.author, spec, self._site, now, facts)
-        effects: list[Effect] = [Proposed(job)]
+        self._open_jobs[record.author] += 1
+        effects: list[Effect] = [Proposed(job)] if answerable else []
         for kind in ABOUT_JOBS:
             for known in self.store.find(kind, subject=job.hex()):
                 effects += self._tell(job, _noted(known), now)
         for revoked in self.roster.revocations():
             effects += self._tell(job, Revoked(revoked.node), now)
+        return effects
+
+    def _own_decision(self, job: bytes) -> Held | None:
+        return self.store.get(DECISION, self.identity.node, job.hex())
+
+    def _is_new(self, held: Held) -> bool:
+        """Whether a job record is another's, and this hub has nothing to do with that job so far."""
+        mine = held.record.author == self.identity.node
+        return not mine and held.digest not in self._facts and self._own_decision(held.digest) is None
+
+    def _admit(self, now: float) -> list[Effect]:
+        """Take up jobs whose authors had too many open ones, as far as there is room for them now."""
+        effects: list[Effect] = []
+        for author, waiting in [*self._crowded.items()]:
+            while waiting and self._open_jobs[author] < OPEN_JOBS_PER_AUTHOR_MAX:
+                job = next(iter(waiting))
+                del waiting[job]
+                held = self.store.by_digest(job)
+                effects += self._open(held, now) if held is not None else []
+            if not waiting:
+                del self._crowded[author]
         return effects
 
     def _stand_alone(self, data: str, now: float) -> list[Effect]:

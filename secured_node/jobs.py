@@ -80,6 +80,8 @@ class Jobs:
         self._node, self._store, self._data, self._supervisor = node, store, data, supervisor
         self._budgets, self._config, self._post, self._on_record = budgets, config, post, on_record
         self._joining: set[bytes] = set()
+        self._approved: set[bytes] = set()
+        """Jobs to which a data manager said yes in this life of the daemon."""
         self._running: dict[bytes, _Running] = {}
         self._to_forget: set[str] = set()
         self._forgetting: asyncio.Task[None] | None = None
@@ -121,9 +123,12 @@ class Jobs:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _propose(self, job: Job) -> None:
+        """Answer what is new, and anew what waits: the policy may be another by now. A person's yes stands."""
         answered = self._node.store.get(DECISION, self._node.identity.node, job.subject)
-        if answered is None and job.state not in ENDED:
+        if (answered is None or answered.body.answer is Answer.WAIT) and job.state not in ENDED:
             judged = self.judge(job)
+            if judged.answer is Answer.ASK and job.job in self._approved:
+                judged = Decide(Answer.JOIN)
             if judged.answer is Answer.JOIN:
                 self._joining.add(job.job)
             self._post(ForJob(job.job, judged))
@@ -147,6 +152,7 @@ class Jobs:
         judged = self.judge(job)
         if judged.answer is not Answer.REFUSE:
             self._joining.add(job.job)
+            self._approved.add(job.job)
         return judged
 
     def counted(self) -> list[Job]:
@@ -233,9 +239,21 @@ class Jobs:
     async def _grant(self, job: Job, work: _Work, wish: Advance | StartWork) -> Event:
         if isinstance(wish, Advance):
             return Updated(wish.round, await work.advance(wish.round, wish.total))
+        if wish.round == 1 and not wish.again:
+            self._judge_again(job)
         words, bound = await work.vector(wish.round, wish.again)
         await self._budgets.book(job, wish.round, self._config().privacy)
         return VectorReady(wish.round, words, bound)
+
+    def _judge_again(self, job: Job) -> None:
+        """Before the first vector of a job: it may have collected for weeks, and the policy is another by now.
+
+        Raises `JobFailed` for what would be refused today. What would be left to a person was: this site joined.
+        """
+        judged = self.judge(job) if job.body is not None and self._node.identity.node in job.body.members else None
+        if judged is not None and judged.answer is Answer.REFUSE:
+            todo = "this site's policy or data set changed since it joined: submit the job again once they fit"
+            raise JobFailed(judged.reason, todo, "policy")
 
     async def _keep(self, job: Job, result: Result) -> None:
         await self._store.commit((Row(RESULTS, job.job, msgspec.msgpack.encode(result)),))

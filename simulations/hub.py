@@ -14,7 +14,7 @@ from protocols.core import Computed, Draw, Effect, Event, Persist, Received, Sen
 from protocols.identity import Identity, NodeId
 from protocols.job.events import Advance, Decide, Serve, StartWork, Updated, VectorReady, WorkFailed
 from protocols.job.job import Job
-from protocols.job.kinds import DECISION
+from protocols.job.kinds import DECISION, Answer
 from protocols.job.restore import restore
 from protocols.message import Payload
 from protocols.node import ForJob, Node, Proposed
@@ -117,9 +117,12 @@ class Hub:
         self._made.pop(place, None)
 
     def _propose(self, job: Job, now: float) -> list[Effect]:
-        if self.node.store.get(DECISION, self.id, job.subject) is not None:
+        answered = self.node.store.get(DECISION, self.id, job.subject)
+        if answered is not None and answered.body.answer is not Answer.WAIT:
             return []
         answer = self.policy(job)
+        if answered is not None and (answer is None or answer.answer is Answer.ASK):
+            answer = Decide(Answer.JOIN)  # the person has said yes, or it would not wait
         return self._tell(job.job, answer, now) if answer is not None else []
 
     def _advance(self, job: Job, number: int, total: Payload | None) -> Updated:
@@ -138,6 +141,10 @@ class Hub:
             return self._tell(wish.job, VectorReady(wish.round, made.words, made.bound), now)
         if wish.again:
             return self._tell(wish.job, WorkFailed(INTEGERS_LOST), now)
+        if wish.round == 1:
+            judged = self.policy(self.node.jobs[wish.job])
+            if judged is not None and judged.answer is Answer.REFUSE:
+                return self._tell(wish.job, WorkFailed(judged.reason), now)
         try:
             job = self.node.jobs[wish.job]
             call = self.worker.vector(job, job.rounds_before + wish.round)

@@ -126,14 +126,19 @@ def first_refusal(spec: JobSpec, members: Iterable[NodeId], groups: Groups, min_
     return next((r for r in reasons if r is not None), None)
 
 
-def objection(spec: JobSpec, me: NodeId, groups: Groups, min_cohort: int) -> Refusal | None:
-    """Why this hub cannot join, as far as that is known when it decides: for a job that lists its members, fully."""
+def objection(spec: JobSpec, me: NodeId, groups: Groups, min_cohort: int, members: int) -> Refusal | None:
+    """Why this hub cannot join, as far as that is known when it decides: for a job that lists its members, fully.
+
+    members: how many nodes the federation has.
+    """
     if spec.members and me not in spec.members:
         return Refusal("not_listed", "the job lists its members, and this hub is not one")
     if spec.min_nodes < min_cohort:
         return Refusal(
             "min_cohort", f"the job wants {spec.min_nodes} nodes, the federation's charter at least {min_cohort}"
         )
+    if spec.min_nodes > members:
+        return Refusal("too_few", f"the job wants {spec.min_nodes} nodes, the federation has {members}")
     if spec.holders not in (1, spec.colluders + 1):
         return Refusal(
             "unsafe", f"{spec.holders} holders guard against {spec.colluders} colluders in no way known here"

@@ -43,6 +43,10 @@ class Collection:
         self._revoked.add(node)
         self.decisions.pop(node, None)
 
+    def is_revoked(self, node: NodeId) -> bool:
+        """Whether the node is no member of the federation any more."""
+        return node in self._revoked
+
     def has_joined(self, node: NodeId) -> bool:
         """Whether the hub's latest decision is to join."""
         return node in self.decisions and self.decisions[node].decision.answer is Answer.JOIN

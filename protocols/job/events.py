@@ -43,7 +43,7 @@ class Fallen(Event):
 
 @dataclass(frozen=True, slots=True)
 class Settled(Event):
-    """Another job moved here, or was answered anew: what waited for it may be decided."""
+    """Another job moved here, or was answered anew: what waited for it may be asked about again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,11 @@ class Say(Effect):
     """Publish a record that this node signed; it comes back as `Noted` once it is durable."""
 
     record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Reconsider(Effect):
+    """What this hub's answer waited for is settled: the site's policy should answer anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,11 @@ Rules.
   cohort per job (durably, before anything else of it), and signs the group that it forms with other free members; only
   when all of them have signed does it take part in a round. What was checked before joining is not checked again after
   a restart: records that it rested on may be superseded meanwhile.
-- A cohort record that names a hub's decision binds it to the group, whatever became of the job or of the decision: the
-  others have signed, too. It binds it to take part only if its latest decision is still to join.
+- A cohort record that names a hub's decision binds it to the group, though the job failed here or the decision was
+  taken back: the others have signed, too. It binds it to take part only if its latest decision is still to join. From
+  when a hub has accepted the submitter's cancel record it signs no group for the job any more, so that nobody is bound
+  by what was called off before. Who signed earlier stays bound. A submitter may well cancel after its cohort, and
+  records come in any order: the two convict nobody.
 - Of two cohort records of one job, seen before joining, none is joined.
 - Round r+1 starts from the history of round r: its sum is certified, the worker applied it, the task is not done. There
   is no coordinator; every hub gets there by itself.
@@ -33,7 +36,7 @@ from protocols.core import Computed, Effect, Event, LinkUp, Persist, Progressed,
 from protocols.errors import LocalError, PeerError
 from protocols.groups import GROUP, GroupBody, Standing
 from protocols.identity import NodeId
-from protocols.job.cohorting import check_cohort, close, cohort_of, objection
+from protocols.job.cohorting import check_cohort, close, cohort_of
 from protocols.job.events import (
     Advance,
     Decide,
@@ -41,6 +44,7 @@ from protocols.job.events import (
     Joined,
     Moved,
     Noted,
+    Reconsider,
     Revoked,
     Say,
     Settled,
@@ -65,9 +69,7 @@ from protocols.job.kinds import (
 )
 from protocols.job.life import ENDED, TRANSITIONS, State, Step
 from protocols.job.succession import (
-    Objection,
     against_following,
-    against_joining,
     away,
     go_on_after_s,
     next_spec,
@@ -82,6 +84,7 @@ from protocols.secagg.messages import MEMBERS_MAX, Certificate, Offer
 from protocols.secagg.round import Round
 from protocols.secagg.signing import RoundId, first_history
 
+LAPSED: Final = "nobody closed the collection for long: this hub lets others that wait go first"
 CONTRADICTION: Final = "two certificates contradict each other: more nodes lie than the job is safe against"
 
 
@@ -123,7 +126,7 @@ class Job(JobView):
 
     def _pass_on(self, event: Event, now: float) -> list[Effect]:
         ticked = isinstance(event, Tick)
-        effects = [*self._collect(now), *self._give_up(now), *self._go_on(now)] if ticked else []
+        effects = [*self._collect(now), *self._give_up(now), *self._lapse(now), *self._go_on(now)] if ticked else []
         effects += self._clock.keep(now) if self._waits else []
         if self._is_left and self.body is not None:
             return effects + self._keep(event)
@@ -138,39 +141,23 @@ class Job(JobView):
 
     # -- deciding and collecting -----------------------------------------------------------------------------------
 
+    @property
+    def _answerable(self) -> bool:
+        """Whether an answer counts: before the cohort is closed, while there is somebody to close it."""
+        collecting = self.state in (State.PROPOSED, State.COLLECTING) and not self._records.cohorts
+        return collecting and not self._records.is_revoked(self.author)
+
     def _decide(self, event: Decide) -> list[Effect]:
-        """Publish this hub's answer; a join that would isolate anyone becomes a refusal that says so.
+        """Publish this hub's answer; one that comes too late changes nothing."""
+        decision = self._answering.decide(event) if self._answerable else None
+        return [self._say(DECISION, decision, self._sequence + 1)] if decision is not None else []
 
-        After the cohort is closed it comes too late and changes nothing.
-        """
-        if self.state not in (State.PROPOSED, State.COLLECTING) or self._records.cohorts:
+    def _lapse(self, now: float) -> list[Effect]:
+        """A pledge that lasts for long gives way to those who wait: the answer is taken back, and waits behind them."""
+        if not self._is_pledged or not self._clock.lapse(now):
             return []
-        site, data = self._site, self.spec.data.name if self.spec.data else ""
-        standing = site.groups.standing(self._me, data) if data else Standing.FREE
-        answer, reason = event.answer, event.reason
-        against = objection(self.spec, self._me, site.groups, site.min_cohort)
-        if answer is Answer.JOIN and against is not None:
-            answer, reason = Answer.REFUSE, against.reason
-        elif answer is Answer.JOIN and (heir := self._against_joining()) is not None:
-            answer, reason = Answer.WAIT if heir.passing else Answer.REFUSE, heir.reason
-        elif answer is Answer.JOIN and standing is Standing.FREE and self._elsewhere():
-            answer = Answer.WAIT
-            reason = f"this hub is about to form a group for {data!r} in another job; it waits for that"
-        decision = Decision(answer, reason[:TEXT_CHARS_MAX], standing)
-        return [self._say(DECISION, decision, self._sequence + 1)]
-
-    def _elsewhere(self) -> bool:
-        """Whether this hub, free, pledged itself to another job on the data set."""
-        pledged = self._site.groups.pledged(self.spec.data.name) if self.spec.data else None
-        return pledged not in (None, self.job)
-
-    def _decide_again(self) -> list[Effect]:
-        """What this answer waited for may be settled. That it waits is in its own record, and outlives a restart."""
-        mine = self._records.decisions.get(self._me)
-        waits = mine is not None and mine.decision.answer is Answer.WAIT
-        heir = self._against_joining()
-        settled = not self._elsewhere() and (heir is None or not heir.passing)
-        return self._decide(Decide(Answer.JOIN)) if waits and settled else []
+        self.lapses += 1
+        return [self._say(DECISION, Decision(Answer.WAIT, LAPSED, Standing.FREE), self._sequence + 1)]
 
     def _say(self, kind: str, body: Message, sequence: int = 1, subject: str | None = None) -> Say:
         site = self._site
@@ -189,11 +176,10 @@ class Job(JobView):
             case CohortBody() if record.author == self.author:
                 self._records.closed(body, event.digest, now)
             case Cancel() if record.author == self.author:
+                self._called_off = True
                 return self._end(Step.CANCEL, body.reason)
             case Outcome():
                 self._records.outcomes[record.author] = body
-            case GroupBody() if record.author == self._me:
-                effects += self._decide_again()
             case CohortBody() | Cancel():
                 return [Refused(record.author, "not_the_submitter", f"a {record.kind} by {record.author}")]
         failure = self._records.failure(self.rounds_done, self._wants)
@@ -209,30 +195,25 @@ class Job(JobView):
         self._sequence = max(self._sequence, sequence)
         if self.state not in (State.PROPOSED, State.COLLECTING):
             return []
-        if body.answer is Answer.JOIN and body.standing is Standing.FREE and self.spec.data is not None:
-            self._site.groups.pledge(self.spec.data.name, self.job)
-        else:
-            self._release()
-        if body.answer is Answer.JOIN and self.spec.continues is not None:
-            self._site.heirs.pledge(self.spec.continues.job, self.job)
+        self._answering.noted(body)
         return self._move(Step.DECIDED)
 
-    def _release(self) -> None:
-        if self.spec.data is not None:
-            self._site.groups.release(self.spec.data.name, self.job)
-        if self.spec.continues is not None:
-            self._site.heirs.release(self.spec.continues.job, self.job)
-
     def _note_late(self, event: Noted, now: float) -> list[Effect]:
-        """The job ended here; a cohort that names this hub binds it to the group, and has to learn that it is gone."""
+        """The job ended here; a cohort that names this hub binds it to the group, unless the job was called off before,
+        and has to learn that it is gone."""
+        effects: list[Effect] = []
         match event.body:
             case Decision():
                 self._records.decided(event.record.author, event.body, event.digest)
+            case Cancel() if event.record.author == self.author:
+                self._called_off = True
             case CohortBody() if event.record.author == self.author:
                 self._records.closed(event.body, event.digest, now)
-        effects: list[Effect] = []
+                if self._called_off:
+                    effects.append(Refused(self.author, "called_off", "a cohort for a job that was cancelled before"))
         body = next(iter(self._records.cohorts.values()), None)
-        if body is not None and self.body is None and len(self._records.cohorts) == 1 and not self._records.undecided():
+        single = len(self._records.cohorts) == 1 and not self._records.undecided()
+        if body is not None and self.body is None and single and not self._called_off:
             checked = check_cohort(self.spec, body, self._records.by_digest, self._site.min_cohort)
             effects += self._sign_group(checked.free) if not checked.fault else []
         if self.state is State.FAILED and self._records.named(self._me) and not self._told:
@@ -325,7 +306,7 @@ class Job(JobView):
         except LocalError as error:
             return self._fail(str(error))
         restored = self._restored
-        self._release()
+        self._answering.release()
         self._succeed(body)
         self.body, self.rounds_done = body, restored.rounds
         self._history = restored.history or first_history(self.job, digest)
@@ -485,11 +466,6 @@ class Job(JobView):
 
     # -- going on without a member -------------------------------------------------------------------------------
 
-    def _against_joining(self) -> Objection | None:
-        if self.spec.continues is None:
-            return None
-        return against_joining(self.spec, self.job, self.author, self._earlier, self._site.heirs)
-
     def _succeed(self, body: CohortBody) -> None:
         if self.spec.continues is not None:
             self._site.heirs.begin(self.spec.continues.job, self.job, body.members)
@@ -524,7 +500,8 @@ class Job(JobView):
 
     def _settled(self, now: float) -> list[Effect]:
         """Another job moved: this one may be decided, begin, be left alone for its successor, or be taken up again."""
-        effects = self._decide_again()
+        asks = self._answerable and self._answering.reconsider()
+        effects: list[Effect] = [Reconsider()] if asks else []
         if self.spec.continues is not None:
             effects += self._try_start(now)
         if self.body is None or self.state in ENDED:
@@ -576,7 +553,7 @@ class Job(JobView):
     def _end(self, step: Step, reason: str) -> list[Effect]:
         self.round = self._follower = None
         self._early.clear()
-        self._release()
+        self._answering.release()
         if self.spec.continues is not None:
             self._site.heirs.close(self.spec.continues.job, self.job)
         return self._move(step, reason)

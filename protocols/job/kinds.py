@@ -31,6 +31,10 @@ TEXT_CHARS_MAX: Final = 500
 ROUNDS_MAX: Final = 100_000
 JOBS_PER_AUTHOR_MAX: Final = 10_000
 """Jobs that one hub may have proposed and not withdrawn: years of daily use."""
+OPEN_JOBS_PER_AUTHOR_MAX: Final = 64
+"""Jobs of one author that a hub lives at a time, those that have not ended: it takes up no more before one has."""
+ANSWERS_PER_AUTHOR_MAX: Final = JOBS_PER_AUTHOR_MAX * MEMBERS_MAX
+"""Each hub answers everybody's jobs: with the room of one author, one author could use up everybody's."""
 COLLECT_S_MAX: Final = 30 * 86_400.0
 """A collection waits for data managers for a month at most."""
 
@@ -176,8 +180,8 @@ _SMALL: Final = 4096
 
 JOB_KINDS: Final = (
     Kind(JOB, JobSpec, PARAMETERS_BYTES_MAX + 20_000, JOBS_PER_AUTHOR_MAX, check=_check_job, final=True),
-    Kind(DECISION, Decision, _SMALL, JOBS_PER_AUTHOR_MAX),
+    Kind(DECISION, Decision, _SMALL, ANSWERS_PER_AUTHOR_MAX),
     Kind(COHORT, CohortBody, 128 * MEMBERS_MAX, JOBS_PER_AUTHOR_MAX, check=_check_cohort, final=True),
     Kind(CANCEL, Cancel, _SMALL, JOBS_PER_AUTHOR_MAX, final=True),
-    Kind(OUTCOME, Outcome, _SMALL, JOBS_PER_AUTHOR_MAX, final=True),
+    Kind(OUTCOME, Outcome, _SMALL, ANSWERS_PER_AUTHOR_MAX, final=True),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from protocols.core import Draw
@@ -15,7 +15,7 @@ from protocols.job.succession import Earlier, Heirs
 class Site:
     """What a job knows of the hub it runs on. groups: shared by all jobs, kept up to date by the driver. jobs: all jobs
     of the hub. heirs: which of them is whose successor. heard: when each peer last said anything, in monotonic
-    seconds of this life."""
+    seconds of this life. members: how many nodes the federation has now."""
 
     identity: Identity
     federation: bytes
@@ -25,3 +25,4 @@ class Site:
     jobs: Mapping[bytes, Earlier]
     heirs: Heirs
     heard: Mapping[NodeId, float]
+    members: Callable[[], int]

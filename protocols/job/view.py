@@ -7,6 +7,7 @@ from typing import Final
 from protocols.core import Event, Received
 from protocols.errors import PeerError
 from protocols.identity import NodeId
+from protocols.job.answering import Answering
 from protocols.job.clock import CollectionClock
 from protocols.job.cohorting import Decided
 from protocols.job.collection import Collection
@@ -38,14 +39,17 @@ class JobView:
         self.body: CohortBody | None = None
         """The cohort that was joined, or that is followed."""
         self.rounds_done = 0
+        self.lapses = 0
+        """How often in this life this hub's pledge to the job lapsed."""
         self.round: Round | None = None
         self._site, self._me = site, site.identity.node
         self._restored = restored or Restored()
         self._clock = CollectionClock(job, opened_at, spec.collect_s, self._restored.waited_s)
         self._records = Collection(opened_at)
+        self._answering = Answering(job, author, spec, site, self._records)
         self._sequence = 0
         self._closed = False
-        self._said_group = False
+        self._said_group = self._called_off = False
         self._told = self._restored.ended is not None
         self._follower: Follower | None = None
         self._history = b""
@@ -78,6 +82,7 @@ class JobView:
             return None
         times = [self._clock.closes_at if self._collects else self._late_at]
         times += [self._clock.keep_at] if self._waits else []
+        times += [self._clock.lapses_at] if self._is_pledged else []
         if self.round is not None and not self._is_left:
             times.append(self._goes_on_at)
         for part in (None if self._is_left else self.round, self._follower):
@@ -152,6 +157,11 @@ class JobView:
     def _waits(self) -> bool:
         """Whether the clock of the collection runs: no cohort is known."""
         return not (self.state in ENDED or self._closed or self._records.cohorts)
+
+    @property
+    def _is_pledged(self) -> bool:
+        """Whether this hub is pledged to this job, and the collection goes on."""
+        return self._answering.pledged and self._waits
 
     @property
     def _earlier(self) -> Earlier | None:

@@ -11,6 +11,7 @@ PUBLIC: Final = {
     **dict.fromkeys(("data", "encoding", "task"), FAILED),
     "walls": "its worker could not be walled in",
     "lost": "it lost integers that it had already handed over",
+    "policy": "its policy refuses the job by now",
     "budget": "its privacy budget for the data set is used up",
 }
 #: Codes of failures that may be over soon: a full disk, too little memory, a worker before this one that still ends.
