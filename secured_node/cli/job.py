@@ -13,6 +13,7 @@ from urllib.parse import quote
 import click
 import msgspec
 import msgspec.inspect
+from click.core import ParameterSource
 from rich.console import Console
 
 from protocols.job.kinds import COLLECT_S_MAX
@@ -98,18 +99,36 @@ def _task_facts(task: str, parameters: dict[str, Any], schemas: list[str | None]
     try:
         found = find_task(task)
         parsed = found.parse(_with_lists(parameters, found.parameters_type))
+        rounds_max = _noisy_rounds(found, parsed, hides) if hides else found.rounds_max(parsed)
         for schema in schemas:
             known = parse_schema(tomllib.loads(schema), "the data set's schema") if schema is not None else None
             found.start(parsed, known, MEMBERS_MIN)
-        rounds_max = found.noisy_rounds(parsed, hides) if hides else found.rounds_max(parsed)
     except DataError as error:
         raise CommandError("the job", str(error), "see docs/tasks.md", Exit.USAGE) from None
     return {"rounds_max": rounds_max, "word_bits": int(found.word_bits(parsed))}
 
 
+def _noisy_rounds(found: Any, parsed: Any, hides: Unit) -> int:
+    """The largest number of noisy sums. Raises `CommandError` where the task cannot hide this."""
+    try:
+        rounds: int = found.noisy_rounds(parsed, hides)
+    except DataError as error:
+        why = f"{found.name} takes no noise that hides one {hides} yet: {error.why}"
+        raise CommandError("--epsilon", why, error.todo, Exit.USAGE) from None
+    return rounds
+
+
 def _noise(epsilon: float | None, delta: float, hides: Unit) -> dict[str, Any] | None:
-    """The `privacy` of a job record that costs at most this epsilon at this delta; None for exact sums."""
+    """The `privacy` of a job record that costs at most this epsilon at this delta; None for exact sums.
+
+    Raises `CommandError` if noise was described without saying how much: nobody who asks for it may get exact sums.
+    """
     if epsilon is None:
+        taken = click.get_current_context().get_parameter_source
+        for option, name in (("--hide", "hide"), ("--delta", "delta")):
+            if taken(name) is not ParameterSource.DEFAULT:
+                why = "it says how noise is measured, and without --epsilon there is none: the sums would be exact"
+                raise CommandError(f"{option} without --epsilon", why, "add --epsilon 1, or leave it out", Exit.USAGE)
         return None
     # A little less than could be: another processor's logarithm may find the budget smaller in the last digit.
     return {"unit": hides, "rho": rho_of(epsilon, delta) * (1 - 1e-9), "delta": delta}
@@ -155,20 +174,20 @@ def _noise(epsilon: float | None, delta: float, hides: Unit) -> dict[str, Any] |
 def submit(
     task: str, data: str | None, version: str | None, pairs: tuple[str, ...], file: Path | None, **options: Any
 ) -> None:
-    """Propose a job: TASK is summary, glm, bench, or a plugin's.
+    """Propose a job: TASK is summary, glm, train, bench, or a plugin's.
 
     Example: secured-node job submit glm --data heart -p family=binomial -p outcome=disease -p covariates=age,sex
     --purpose "risk model" --wait
     """
     state: Path = options["state"]
     parameters = _parameters(pairs, file)
+    noise = _noise(options["epsilon"], options["delta"], options["hide"])
     names = ("purpose", "min_nodes", "max_nodes", "min_rows", "colluders", "on_drop")
     body = {name: options[name] for name in names} | {"task": task, "parameters": parameters}
     offers = ask(state, "GET", "/v1/catalogue")["catalogue"] if data else []
     schemas = (
         [o["schema"] for o in offers if o["name"] == data and version in (None, o["version"])][:1] if data else [None]
     )
-    noise = _noise(options["epsilon"], options["delta"], options["hide"])
     facts = _task_facts(task, parameters, schemas, options["hide"] if noise else None)
     facts |= {"privacy": noise} if noise else {}
     body |= {"members": list(options["members"]), "readers": list(options["readers"]), **facts}
