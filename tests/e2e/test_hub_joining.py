@@ -216,7 +216,18 @@ def test_invite_join_init_say_what_is_wrong_and_end_with_their_codes(north: Hub,
     nobody = cli(north.state, "revoke", "nobody", "--reason", "x", "--yes")
     assert nobody.code == 7 and "nobody is called so" in nobody.error["why"]
     unasked = subprocess.run(
-        [sys.executable, "-m", "secured_node", "revoke", "north", "--reason", "x", "--state", str(north.state)],
+        [
+            sys.executable,
+            "-m",
+            "secured_node",
+            "revoke",
+            "north",
+            "--reason",
+            "x",
+            "--last-steward",
+            "--state",
+            str(north.state),
+        ],
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,

@@ -174,8 +174,12 @@ def test_nobody_is_asked_to_confirm_what_could_not_be_done(hub: Hub) -> None:
     assert nobody.code == 7 and "nobody is called so" in nobody.err and "[y/N]" not in nobody.err
     alone = typed(hub.state, "groups", "alone", "nothing", answer="y\n")
     assert alone.code == 4 and "policy does not allow it" in alone.err and "[y/N]" not in alone.err
-    meant = typed(hub.state, "revoke", "home", "--reason", "x")
+    last = typed(hub.state, "revoke", "home", "--reason", "x", answer="y\n")
+    assert last.code == 1 and "no steward is left" in flat(last.err) and "[y/N]" not in last.err
+    assert cli(hub.state, "revoke", "home", "--reason", "x", "--yes").code == 1, "not even unasked"
+    meant = typed(hub.state, "revoke", "home", "--reason", "x", "--last-steward")
     assert meant.code == 130 and "home (did:key:" in meant.err and cli(hub.state, "status").value["member"]
+    assert "never admits or revokes anybody again" in flat(meant.err)
 
 
 @pytest.mark.parametrize(
