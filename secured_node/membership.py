@@ -89,6 +89,8 @@ class Membership:
 
     async def invite(self, endpoints: tuple[str, ...], expires_s: float = EXPIRES_S) -> str:
         """A new invitation's code, shown once. Raises `LocalError`."""
+        if self._node.roster.revoked(self._identity.node):
+            raise LocalError("no invitation: this hub was revoked, and nobody can join through it")
         async with self._turn:
             code, effects = self._desk.issue(
                 endpoints, time.time(), os.urandom, certify=sign_certificate, expires_s=expires_s

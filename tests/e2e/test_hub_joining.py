@@ -272,5 +272,18 @@ def test_revoke_spreads_cuts_live_links_and_lasts_through_a_restart(tmp_path: Pa
         assert west.process is not None and alive(west.process.pid)
 
 
+def test_a_hub_that_was_revoked_invites_nobody_and_says_what_it_is(tmp_path: Path) -> None:
+    hub = Hub("alone", tmp_path, JOIN_ALL)
+    try:
+        assert cli(hub.state, "init", "--federation", "heart", "--name", "alone").code == 0
+        hub.start()
+        assert cli(hub.state, "revoke", "alone", "--reason", "moving", "--last-steward", "--yes").value["ends"]
+        invitation = cli(hub.state, "invite")
+        assert invitation.code == 1 and "this hub was revoked" in invitation.error["what"]
+        assert "no member any more" in cli(hub.state, "status", as_json=False).out
+    finally:
+        end_all([hub])
+
+
 def _cut(hub: Hub, node: str) -> bool:
     return not any(link["peer"] == node and link["up"] for link in hub.ask("GET", "/v1/status")["links"])
