@@ -278,7 +278,12 @@ class Service:
     def outlook(self, job: Job) -> str:
         """What an open collection waits for, in words; empty once it is closed."""
         roster = self._node.roster
-        return outlook(job, roster.members(), self._node.groups, roster.charter.min_cohort)
+        return outlook(job, roster.members(), self._node.groups, roster.charter.min_cohort, revoked=self._revoked())
+
+    def _revoked(self) -> int:
+        """How many members were revoked."""
+        roster = self._node.roster
+        return len({one.node for one in roster.revocations() if roster.admitted(one.node)})
 
     def consent(self, job: Job) -> str:
         """What taking part means, in words for the data manager."""

@@ -40,6 +40,8 @@ from secured_node.data.errors import DataError
 from secured_node.verify import ProofError, verify_chain
 
 Unit: TypeAlias = Literal["record", "site"]
+REFUSALS_SHOWN: Final = 3
+"""Reasons that a waiting command tells; 'job show' has all."""
 POLL_S: Final = 0.1
 """How often a waiting command looks: below what a person notices."""
 
@@ -365,7 +367,14 @@ def _follow(state: Path, job: str, as_json: bool) -> None:
 def _standing(job: dict[str, Any]) -> str:
     """A job's state, and what it waits for where that lasts: not whom a running sum waits for in passing."""
     waits = f", waits for {', '.join(job['waiting_for'])}" if job["waiting_for"] and job["state"] != "running" else ""
-    return f"{job['state']}{waits}" + (f". {job['outlook']}" if job["outlook"] else "")
+    return f"{job['state']}{waits}" + (f". {job['outlook']}{_refusals(job['decisions'])}" if job["outlook"] else "")
+
+
+def _refusals(decisions: list[dict[str, Any]]) -> str:
+    """Who refused and why, the first few: the submitter need not wait for a collection's end to read it."""
+    said = [f"{d['name']}: {d['reason'] or 'no reason given'}" for d in decisions if d["answer"] == "refuse"]
+    more = f"; and {len(said) - REFUSALS_SHOWN} more" if len(said) > REFUSALS_SHOWN else ""
+    return f" Refused: {'; '.join(said[:REFUSALS_SHOWN])}{more}." if said else ""
 
 
 def _has_result(state: Path, job: str) -> bool:

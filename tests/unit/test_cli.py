@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from secured_node.cli.common import CommandError, Exit
-from secured_node.cli.job import submit
+from secured_node.cli.job import REFUSALS_SHOWN, _standing, submit
 
 FOLDER = "no-such-folder"
 """No hub is there: who gets as far as asking one ends with NOT_RUNNING."""
@@ -35,3 +35,14 @@ def test_a_job_without_noise_needs_no_word_about_it() -> None:
 def test_a_task_that_takes_no_noise_is_said_to_take_none() -> None:
     error = refused("train", "-p", "outcome=ill", "-p", "covariates=age,sex", "--epsilon", "1")
     assert error.exit_code == Exit.USAGE and "train takes no noise that hides one record yet" in error.why
+
+
+def test_who_waits_reads_at_once_why_hubs_refused() -> None:
+    decisions = [
+        {"name": f"hub{n}", "answer": "refuse", "reason": f"reason {n}" if n else ""} for n in range(REFUSALS_SHOWN + 2)
+    ]
+    job = {"state": "collecting", "waiting_for": [], "outlook": "It cannot begin.", "decisions": decisions}
+    shown = _standing(job)
+    assert "hub0: no reason given; hub1: reason 1; hub2: reason 2; and 2 more." in shown and "hub3" not in shown
+    assert "efused" not in _standing(job | {"decisions": [{"name": "a", "answer": "join", "reason": ""}]})
+    assert _standing(job | {"outlook": ""}) == "collecting"
