@@ -133,7 +133,7 @@ class Service:
         known = [*roster.members(), *roster.candidates(), *(held.record.author for held in self._node.store.find(NODE))]
         fits = fitting(text, ((node, self.name(node)) for node in known))
         if len(fits) != 1:
-            why = "nobody is called so" if not fits else f"{len(fits)} nodes fit"
+            why = "no hub here has this name or id" if not fits else f"{len(fits)} nodes fit"
             raise ServiceError(f"node {text!r}", why, "'secured-node members' lists them", "unknown_node", 404)
         return fits[0]
 

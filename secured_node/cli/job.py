@@ -25,6 +25,7 @@ from secured_node.cli.common import (
     Exit,
     ask,
     because,
+    counted,
     fields,
     hours,
     plain,
@@ -355,7 +356,7 @@ def _follow(state: Path, job: str, as_json: bool) -> None:
                 what, code = ("the job failed", Exit.FAILED) if failed else ("the job was cancelled", Exit.REFUSED)
                 raise CommandError(what, value["reason"], f"secured-node job show {job[:8]}", code)
             now = _standing(value)
-            line.update(plain(f"{now}, {value['rounds']} sums certified"))
+            line.update(plain(f"{now}, {counted(value['rounds'], 'sum')} certified"))
             if now != said and not in_place and not as_json:
                 click.echo(safe(f"job {job[:8]}: {now}"), err=True)
             said = now
@@ -404,7 +405,9 @@ def _result(state: Path, job: str, out: Path | None, as_json: bool) -> None:
             table(console, made["title"], tuple(made["columns"]), rows)
         if value["problem"]:
             console.print(f"No answer: {value['problem']}", markup=False)
-        console.print(f"\n{proved['rounds']} sums, each certified by its members. History {proved['history'][:16]}")
+        console.print(
+            f"\n{counted(proved['rounds'], 'sum')}, each certified by its members. History {proved['history'][:16]}"
+        )
 
     put(as_json, value, human)
 
@@ -450,9 +453,11 @@ def verify(file: Path, as_json: bool) -> None:
         raise CommandError(f"{file} proves nothing", because(error), "", Exit.PROOF) from None
 
     def human(console: Console) -> None:
-        console.print(f"{proved['rounds']} sums of job {proved['job'][:16]} hold, in {proved['federation']!r}:")
+        console.print(
+            f"{counted(proved['rounds'], 'sum')} of job {proved['job'][:16]}, proved in {proved['federation']!r}:"
+        )
         console.print(f"  federation {proved['federation_id']}")
-        console.print(f"  {len(proved['members'])} members, submitted by {proved['submitter']}")
+        console.print(f"  {counted(len(proved['members']), 'member')}, submitted by {proved['submitter']}")
         console.print(f"  history {proved['history']}")
         checked = (
             "card.json and result.safetensors follow from them" if file.is_dir() else "the result was not looked at"

@@ -214,7 +214,7 @@ def test_invite_join_init_say_what_is_wrong_and_end_with_their_codes(north: Hub,
     small = cli(tmp_path / "small", "init", "--federation", "x", "--min-cohort", "2", "--name", "small")
     assert small.code == 2
     nobody = cli(north.state, "revoke", "nobody", "--reason", "x", "--yes")
-    assert nobody.code == 7 and "nobody is called so" in nobody.error["why"]
+    assert nobody.code == 7 and "no hub here has this name or id" in nobody.error["why"]
     unasked = subprocess.run(
         [
             sys.executable,
