@@ -39,7 +39,9 @@ def _unknown(name: str) -> DataError:
     """Neither a file nor a scenario that ships: perhaps a slip of the hand."""
     ships = sorted(path.stem for path in SHELF.glob("*.toml"))
     near = get_close_matches(name.removesuffix(".toml"), ships, 1)
-    todo = (f"perhaps {near[0]} is meant; " if near else "") + f"the scenarios that ship: {', '.join(ships)}"
+    todo = (
+        f"perhaps {near[0]} is meant; " if near else ""
+    ) + f"scenarios that ship: {', '.join(ships)} ('secured-sim list' has the rest)"
     return DataError(f"scenario {name!r}", "there is no such file, and no scenario of that name ships", todo)
 
 
