@@ -36,4 +36,4 @@ soak: $(STAMP)   ## the long tests, then SEEDS more seeds of each trial; .soak/t
 	mkdir -p .soak && $(BIN)/secured-sim seeds --seeds $(SEEDS) --tally .soak/tally.json
 
 clean:           ## remove what make made
-	rm -rf .venv .demo .soak .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf build .venv .demo .soak .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -27,6 +27,7 @@ from protocols.records.record import Record
 from secured_node.driver import Driver
 from secured_node.net.certificate import sign_certificate
 from secured_node.net.roster import Contact, Roster
+from secured_node.stewards import lost_with
 from secured_node.store.store import INVITATIONS, Row, Store
 
 log = structlog.get_logger()
@@ -88,6 +89,8 @@ class Membership:
 
     async def invite(self, endpoints: tuple[str, ...], expires_s: float = EXPIRES_S) -> str:
         """A new invitation's code, shown once. Raises `LocalError`."""
+        if self._node.roster.revoked(self._identity.node):
+            raise LocalError("no invitation: this hub was revoked, and nobody can join through it")
         async with self._turn:
             code, effects = self._desk.issue(
                 endpoints, time.time(), os.urandom, certify=sign_certificate, expires_s=expires_s
@@ -135,13 +138,25 @@ class Membership:
         async with self._turn:
             await self._carry_out(self._desk.refuse(node, reason, time.time()))
 
-    async def revoke(self, node: NodeId, reason: str) -> None:
+    async def revoke(self, node: NodeId, reason: str, *, last_steward: bool = False) -> None:
         """End a membership for good. Raises `LocalError`."""
-        await self._publish(self.revocation(node, reason))
+        await self._publish(self.revocation(node, reason, last_steward=last_steward))
 
-    def revocation(self, node: NodeId, reason: str) -> Record:
-        """The record that would end a membership, published nowhere yet. Raises `LocalError` if it could not stand."""
-        return revoke(self._identity, self._node.roster, self._node.store, node, reason)
+    def revocation(self, node: NodeId, reason: str, *, last_steward: bool = False) -> Record:
+        """The record that would end a membership, published nowhere yet. Raises `LocalError` if it could not stand.
+
+        last_steward: whether it is meant even where it leaves too few stewards to go on with.
+        """
+        record = revoke(self._identity, self._node.roster, self._node.store, node, reason)
+        ends = self.ends_with(node)
+        if ends and not last_steward:
+            raise LocalError(f"nobody was revoked: afterwards {ends}. If that is meant, say so with --last-steward")
+        return record
+
+    def ends_with(self, node: NodeId) -> str:
+        """What the federation can never do again once this node is revoked, in words; empty if nothing."""
+        acting = self._node.roster.acting_stewards()
+        return lost_with(self._node.roster, [one for one in acting if one != node]) if node in acting else ""
 
     def members(self) -> list[dict[str, Any]]:
         """All members, for people."""

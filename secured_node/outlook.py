@@ -15,23 +15,25 @@ from protocols.job.job import Job
 from protocols.job.kinds import Answer
 
 
-def outlook(job: Job, members: Collection[NodeId], groups: Groups, min_cohort: int) -> str:
-    """How an open collection stands; empty once it is closed. members: of the federation."""
+def outlook(job: Job, members: Collection[NodeId], groups: Groups, min_cohort: int, *, revoked: int = 0) -> str:
+    """How an open collection stands; empty once it is closed. members: of the federation. revoked: how many it lost."""
     if not job.open:
         return ""
     spec = job.spec
     answers = [decided.decision.answer for decided in job.decisions.values()]
-    joined, refused = answers.count(Answer.JOIN), answers.count(Answer.REFUSE)
+    joined = answers.count(Answer.JOIN)
+    refused = sum(d.decision.answer is Answer.REFUSE for node, d in job.decisions.items() if node in members)
     if spec.members:
         return f"{joined} of the {len(spec.members)} hubs that it lists have joined; it begins when all have."
     until = f"its collection ends, {spec.collect_s / 3600:.3g} h after it came"
     if len(reachable(spec, job.decisions, members, groups, min_cohort)) < spec.min_nodes:
-        why = f"{spec.min_nodes} hubs must take part, and of {len(members)} members {refused} refused"
+        lost = f" ({revoked} more {'was' if revoked == 1 else 'were'} revoked)" if revoked else ""
+        why = f"{spec.min_nodes} hubs must take part, and of {len(members)} members{lost} {refused or 'none'} refused"
         if len(members) - refused >= spec.min_nodes:
             why += "; some of the others may only be summed with one that refused, or would be seen alone"
         return (
-            f"It cannot begin as things stand: {why}. Unless one takes its refusal back, or a new hub joins, "
-            f"it comes to nothing when {until}; its submitter can cancel it now."
+            f"It cannot begin as things stand: {why}. Unless {'one takes its refusal back, or ' if refused else ''}"
+            f"a new hub joins, it comes to nothing when {until}; its submitter can cancel it now."
         )
     counts = {
         "joined": joined,

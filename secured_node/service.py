@@ -133,7 +133,7 @@ class Service:
         known = [*roster.members(), *roster.candidates(), *(held.record.author for held in self._node.store.find(NODE))]
         fits = fitting(text, ((node, self.name(node)) for node in known))
         if len(fits) != 1:
-            why = "nobody is called so" if not fits else f"{len(fits)} nodes fit"
+            why = "no hub here has this name or id" if not fits else f"{len(fits)} nodes fit"
             raise ServiceError(f"node {text!r}", why, "'secured-node members' lists them", "unknown_node", 404)
         return fits[0]
 
@@ -278,7 +278,12 @@ class Service:
     def outlook(self, job: Job) -> str:
         """What an open collection waits for, in words; empty once it is closed."""
         roster = self._node.roster
-        return outlook(job, roster.members(), self._node.groups, roster.charter.min_cohort)
+        return outlook(job, roster.members(), self._node.groups, roster.charter.min_cohort, revoked=self._revoked())
+
+    def _revoked(self) -> int:
+        """How many members were revoked."""
+        roster = self._node.roster
+        return len({one.node for one in roster.revocations() if roster.admitted(one.node)})
 
     def consent(self, job: Job) -> str:
         """What taking part means, in words for the data manager."""

@@ -150,6 +150,10 @@ class Roster:
         """The nodes allowed now, in order."""
         return tuple(sorted(self._allowed))
 
+    def acting_stewards(self) -> tuple[NodeId, ...]:
+        """The stewards of the charter that are not revoked, in order: those who can still admit and revoke."""
+        return tuple(node for node in self.stewards if self.allowed(node))
+
     def candidates(self) -> tuple[NodeId, ...]:
         """The nodes that somebody spoke for and that are neither admitted nor revoked, in order."""
         spoken_for = {NodeId(subject) for kind, subject in self._about if kind in (ADMISSION, VOUCHER)}

@@ -55,7 +55,8 @@ def _number(value: object, key: str) -> float:
 
 
 def _flag(body: dict[str, Any], key: str) -> bool:
-    """`ask_only`: say whether it could be done, and do nothing; people are asked whether they mean it only then."""
+    """A yes or no. `ask_only`: say whether it could be done, and do nothing; people are asked whether they mean it only
+    then."""
     value = body.get(key, False)
     if not isinstance(value, bool):
         raise ServiceError(f"field {key!r}", "it is neither true nor false", code="bad_request")
@@ -143,11 +144,12 @@ def _membership(service: Service, membership: Membership, endpoints: tuple[str, 
 
     async def revoke(_: web.Request, body: dict[str, Any]) -> Any:
         node, reason = service.find_node(_text(body, "node")), _text(body, "reason", "")
+        ends, last_steward = membership.ends_with(node), _flag(body, "last_steward")
         if _flag(body, "ask_only"):
-            membership.revocation(node, reason)
+            membership.revocation(node, reason, last_steward=last_steward)
         else:
-            await membership.revoke(node, reason)
-        return {"node": node, "name": service.name(node)}
+            await membership.revoke(node, reason, last_steward=last_steward)
+        return {"node": node, "name": service.name(node), "ends": ends}
 
     return (
         Route("GET", "/v1/members", Role.ANYONE, members),

@@ -20,11 +20,15 @@ from secured_node.naming import fitting
 @with_json
 def command(node: str | None, reason: str | None, yes: bool, state: Path, as_json: bool) -> None:
     """Admit a newcomer: NODE is its name, its id, or the end of it; without it, whoever waits alone."""
-    newcomer = _meant(ask(state, "GET", "/v1/members"), node)
+    known = ask(state, "GET", "/v1/members")
+    newcomer = _meant(known, node)
     if reason is not None:
         refused = ask(state, "POST", "/v1/members/refuse", {"node": newcomer["node"], "reason": reason})
         put(as_json, refused, lambda console: console.print(f"Turned away: {safe(newcomer['name'])}", markup=False))
         return
+    same = next((m["node"] for m in known["members"] if m["name"] == newcomer["name"]), None)
+    if same is not None:
+        _question_name(newcomer, same, yes)
     if newcomer["words"] and not yes:
         who = safe(f"{newcomer['name']} ({newcomer['organisation']})")
         click.echo(f"{who}\n  words: {' '.join(newcomer['words'])}", err=True)
@@ -38,6 +42,16 @@ def command(node: str | None, reason: str | None, yes: bool, state: Path, as_jso
             console.print(plain(f"{newcomer['name']} has {value['votes']} of {value['quorum']} stewards' votes."))
 
     put(as_json, value, human)
+
+
+def _question_name(newcomer: dict[str, Any], member: str, yes: bool) -> None:
+    """A member has this name: whoever approves must know that these are two. Raises `CommandError`, `click.Abort`."""
+    why = f"a member is called {newcomer['name']} already: {member}; the newcomer is {newcomer['node']}"
+    if yes:
+        todo = "without --yes, to be asked; or 'approve --refuse', and have it join with another --name"
+        raise CommandError("nobody was admitted", why, todo, Exit.REFUSED)
+    click.echo(safe(f"warning: {why}"), err=True)
+    click.confirm("Two members of one name are told apart by their ids alone. Go on?", abort=True, err=True)
 
 
 def _meant(known: dict[str, Any], text: str | None) -> dict[str, Any]:

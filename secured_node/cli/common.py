@@ -251,6 +251,11 @@ def spent(budget: dict[str, Any]) -> str:
     return words + (f"; {exact} job{'s' if exact > 1 else ''} with exact sums beside that" if exact else "")
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 sum, 2 sums."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def short(node: str) -> str:
     """The end of an id, by which a person can name it."""
     return "…" + node[-8:]

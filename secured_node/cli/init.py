@@ -50,6 +50,7 @@ def command(federation: str, name: str, organisation: str | None, min_cohort: in
     def human(console: Console) -> None:
         console.print(plain(f"Founded {federation} with this hub as its steward."), style="bold")
         console.print(f"  node        {identity.node}\n  federation  {value['federation_id']}\n  state       {state}")
-        console.print(f"Next: secured-node run --state {state}, then secured-node invite --state {state}")
+        console.print(f"Next: secured-node run --state {state} --config FILE, then secured-node invite --state {state}")
+        console.print("FILE sets network.endpoints, where others reach this hub; without it 'invite' wants --endpoint.")
 
     put(as_json, value, human)

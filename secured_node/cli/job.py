@@ -13,6 +13,7 @@ from urllib.parse import quote
 import click
 import msgspec
 import msgspec.inspect
+from click.core import ParameterSource
 from rich.console import Console
 
 from protocols.job.kinds import COLLECT_S_MAX
@@ -24,6 +25,7 @@ from secured_node.cli.common import (
     Exit,
     ask,
     because,
+    counted,
     fields,
     hours,
     plain,
@@ -39,6 +41,8 @@ from secured_node.data.errors import DataError
 from secured_node.verify import ProofError, verify_chain
 
 Unit: TypeAlias = Literal["record", "site"]
+REFUSALS_SHOWN: Final = 3
+"""Reasons that a waiting command tells; 'job show' has all."""
 POLL_S: Final = 0.1
 """How often a waiting command looks: below what a person notices."""
 
@@ -98,18 +102,36 @@ def _task_facts(task: str, parameters: dict[str, Any], schemas: list[str | None]
     try:
         found = find_task(task)
         parsed = found.parse(_with_lists(parameters, found.parameters_type))
+        rounds_max = _noisy_rounds(found, parsed, hides) if hides else found.rounds_max(parsed)
         for schema in schemas:
             known = parse_schema(tomllib.loads(schema), "the data set's schema") if schema is not None else None
             found.start(parsed, known, MEMBERS_MIN)
-        rounds_max = found.noisy_rounds(parsed, hides) if hides else found.rounds_max(parsed)
     except DataError as error:
         raise CommandError("the job", str(error), "see docs/tasks.md", Exit.USAGE) from None
     return {"rounds_max": rounds_max, "word_bits": int(found.word_bits(parsed))}
 
 
+def _noisy_rounds(found: Any, parsed: Any, hides: Unit) -> int:
+    """The largest number of noisy sums. Raises `CommandError` where the task cannot hide this."""
+    try:
+        rounds: int = found.noisy_rounds(parsed, hides)
+    except DataError as error:
+        why = f"{found.name} takes no noise that hides one {hides} yet: {error.why}"
+        raise CommandError("--epsilon", why, error.todo, Exit.USAGE) from None
+    return rounds
+
+
 def _noise(epsilon: float | None, delta: float, hides: Unit) -> dict[str, Any] | None:
-    """The `privacy` of a job record that costs at most this epsilon at this delta; None for exact sums."""
+    """The `privacy` of a job record that costs at most this epsilon at this delta; None for exact sums.
+
+    Raises `CommandError` if noise was described without saying how much: nobody who asks for it may get exact sums.
+    """
     if epsilon is None:
+        taken = click.get_current_context().get_parameter_source
+        for option, name in (("--hide", "hide"), ("--delta", "delta")):
+            if taken(name) is not ParameterSource.DEFAULT:
+                why = "it says how noise is measured, and without --epsilon there is none: the sums would be exact"
+                raise CommandError(f"{option} without --epsilon", why, "add --epsilon 1, or leave it out", Exit.USAGE)
         return None
     # A little less than could be: another processor's logarithm may find the budget smaller in the last digit.
     return {"unit": hides, "rho": rho_of(epsilon, delta) * (1 - 1e-9), "delta": delta}
@@ -155,20 +177,20 @@ def _noise(epsilon: float | None, delta: float, hides: Unit) -> dict[str, Any] |
 def submit(
     task: str, data: str | None, version: str | None, pairs: tuple[str, ...], file: Path | None, **options: Any
 ) -> None:
-    """Propose a job: TASK is summary, glm, bench, or a plugin's.
+    """Propose a job: TASK is summary, glm, train, bench, or a plugin's.
 
     Example: secured-node job submit glm --data heart -p family=binomial -p outcome=disease -p covariates=age,sex
     --purpose "risk model" --wait
     """
     state: Path = options["state"]
     parameters = _parameters(pairs, file)
+    noise = _noise(options["epsilon"], options["delta"], options["hide"])
     names = ("purpose", "min_nodes", "max_nodes", "min_rows", "colluders", "on_drop")
     body = {name: options[name] for name in names} | {"task": task, "parameters": parameters}
     offers = ask(state, "GET", "/v1/catalogue")["catalogue"] if data else []
     schemas = (
         [o["schema"] for o in offers if o["name"] == data and version in (None, o["version"])][:1] if data else [None]
     )
-    noise = _noise(options["epsilon"], options["delta"], options["hide"])
     facts = _task_facts(task, parameters, schemas, options["hide"] if noise else None)
     facts |= {"privacy": noise} if noise else {}
     body |= {"members": list(options["members"]), "readers": list(options["readers"]), **facts}
@@ -334,7 +356,7 @@ def _follow(state: Path, job: str, as_json: bool) -> None:
                 what, code = ("the job failed", Exit.FAILED) if failed else ("the job was cancelled", Exit.REFUSED)
                 raise CommandError(what, value["reason"], f"secured-node job show {job[:8]}", code)
             now = _standing(value)
-            line.update(plain(f"{now}, {value['rounds']} sums certified"))
+            line.update(plain(f"{now}, {counted(value['rounds'], 'sum')} certified"))
             if now != said and not in_place and not as_json:
                 click.echo(safe(f"job {job[:8]}: {now}"), err=True)
             said = now
@@ -346,7 +368,14 @@ def _follow(state: Path, job: str, as_json: bool) -> None:
 def _standing(job: dict[str, Any]) -> str:
     """A job's state, and what it waits for where that lasts: not whom a running sum waits for in passing."""
     waits = f", waits for {', '.join(job['waiting_for'])}" if job["waiting_for"] and job["state"] != "running" else ""
-    return f"{job['state']}{waits}" + (f". {job['outlook']}" if job["outlook"] else "")
+    return f"{job['state']}{waits}" + (f". {job['outlook']}{_refusals(job['decisions'])}" if job["outlook"] else "")
+
+
+def _refusals(decisions: list[dict[str, Any]]) -> str:
+    """Who refused and why, the first few: the submitter need not wait for a collection's end to read it."""
+    said = [f"{d['name']}: {d['reason'] or 'no reason given'}" for d in decisions if d["answer"] == "refuse"]
+    more = f"; and {len(said) - REFUSALS_SHOWN} more" if len(said) > REFUSALS_SHOWN else ""
+    return f" Refused: {'; '.join(said[:REFUSALS_SHOWN])}{more}." if said else ""
 
 
 def _has_result(state: Path, job: str) -> bool:
@@ -376,7 +405,9 @@ def _result(state: Path, job: str, out: Path | None, as_json: bool) -> None:
             table(console, made["title"], tuple(made["columns"]), rows)
         if value["problem"]:
             console.print(f"No answer: {value['problem']}", markup=False)
-        console.print(f"\n{proved['rounds']} sums, each certified by its members. History {proved['history'][:16]}")
+        console.print(
+            f"\n{counted(proved['rounds'], 'sum')}, each certified by its members. History {proved['history'][:16]}"
+        )
 
     put(as_json, value, human)
 
@@ -422,9 +453,11 @@ def verify(file: Path, as_json: bool) -> None:
         raise CommandError(f"{file} proves nothing", because(error), "", Exit.PROOF) from None
 
     def human(console: Console) -> None:
-        console.print(f"{proved['rounds']} sums of job {proved['job'][:16]} hold, in {proved['federation']!r}:")
+        console.print(
+            f"{counted(proved['rounds'], 'sum')} of job {proved['job'][:16]}, proved in {proved['federation']!r}:"
+        )
         console.print(f"  federation {proved['federation_id']}")
-        console.print(f"  {len(proved['members'])} members, submitted by {proved['submitter']}")
+        console.print(f"  {counted(len(proved['members']), 'member')}, submitted by {proved['submitter']}")
         console.print(f"  history {proved['history']}")
         checked = (
             "card.json and result.safetensors follow from them" if file.is_dir() else "the result was not looked at"

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Final
 
 import click
+import msgspec
 from rich.console import Console
 
 from secured_node.cli.common import ask, put, spent, table, with_json, with_state
+from secured_node.doctor.daemon import LinkTold, perhaps_revoked
+
+_NO_MEMBER: Final = "this hub is no member any more: it was revoked. secured-node doctor says why"
+_HUNG_UP: Final = "all members hang up after the TLS handshake: perhaps this hub was revoked; ask another site"
+
+
+def _perhaps_revoked(links: list[dict[str, Any]]) -> bool:
+    return perhaps_revoked([msgspec.convert(link, LinkTold) for link in links])
 
 
 @click.command("status")
@@ -21,6 +31,10 @@ def command(state: Path, as_json: bool) -> None:
         lines = ("name", "node", "federation", "version", "members", "data_sets", "uptime_s")
         for line in lines:
             console.print(f"{line:<12} {value[line]}")
+        if not value["member"]:
+            console.print(f"{'':<12} {_NO_MEMBER}", style="red")
+        elif _perhaps_revoked(value["links"]):
+            console.print(f"{'':<12} {_HUNG_UP}", style="yellow")
         walls = value["sandbox"]
         console.print(f"{'sandbox':<12} {', '.join(walls['raised']) if walls else 'not tried yet'}")
         console.print(f"{'jobs':<12} {', '.join(f'{n} {s}' for s, n in value['jobs'].items()) or 'none'}")

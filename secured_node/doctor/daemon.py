@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+from collections.abc import Collection
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -16,6 +17,10 @@ from secured_node.doctor.finding import Finding, doubt, fine, wrong
 
 ANSWER_S: Final = 5.0
 """A status is put together from memory within milliseconds; a daemon that computes may be busy for a second."""
+
+
+TURNED_AWAY: Final = ("closed_early:", "lost:", "revoked:", "peer_revoked:")
+"""How `LinkTold.trouble` begins where the other side hung up on this hub after the TLS handshake."""
 
 
 class LinkTold(msgspec.Struct, frozen=True):
@@ -48,6 +53,17 @@ class Status(msgspec.Struct, frozen=True):
     links: tuple[LinkTold, ...]
     sandbox: WallsTold | None = None
     config: str | None = None
+
+
+def perhaps_revoked(links: Collection[LinkTold]) -> bool:
+    """Whether all who were called took the TLS handshake and hung up: so a hub is met that was revoked while it was
+    down, and cannot learn it, as nobody talks to it."""
+    called = [link for link in links if link.trouble and not link.trouble.startswith("no_endpoint")]
+    return (
+        not any(link.up for link in links)
+        and bool(called)
+        and all(link.trouble.startswith(TURNED_AWAY) for link in called)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from protocols.membership.store import open_store
 from protocols.records.record import Record, decode_record
 from secured_node.doctor.finding import Finding, doubt, fine, wrong
 from secured_node.founding import CHARTER
+from secured_node.stewards import lost_with
 from secured_node.store.audit import Entry, first_bad_entry
 from secured_node.store.database import MIGRATIONS, reading
 from secured_node.store.store import DATABASE
@@ -159,4 +160,9 @@ def check_federation(contents: Contents | None, roster: Roster | None, own: Node
         return [wrong("federation", f"{about}; this hub was revoked: {reasons}", todo)]
     if not roster.allowed(own):
         return [wrong("federation", f"{about}; the key here is no member's", "restore the key that belongs to it")]
-    return [fine("federation", f"{about}, this hub among them")]
+    return [fine("federation", f"{about}, this hub among them"), *_judge_stewards(roster)]
+
+
+def _judge_stewards(roster: Roster) -> list[Finding]:
+    lost = lost_with(roster, roster.acting_stewards())
+    return [doubt("stewards", lost, "its members can found another; jobs and links go on")] if lost else []

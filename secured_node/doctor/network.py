@@ -14,7 +14,7 @@ from typing import Final
 
 from protocols.identity import SEED_BYTES, Identity, NodeId
 from protocols.membership.roster import Member, Roster
-from secured_node.doctor.daemon import Daemon, LinkTold
+from secured_node.doctor.daemon import Daemon, LinkTold, perhaps_revoked
 from secured_node.doctor.finding import Finding, Verdict, doubt, fine, wrong
 from secured_node.net.calling import CallError
 from secured_node.net.certificate import Shown
@@ -94,6 +94,8 @@ async def _holder(listen: str, host: str, port: int, own: NodeId | None, *, runn
 
 async def check_members(daemon: Daemon, roster: Roster | None, own: NodeId | None) -> list[Finding]:
     """Whether each other member can be reached: by the running daemon's links, else by calling."""
+    if roster is not None and own is not None and roster.revoked(own):
+        return []  # nobody talks to it any more: `check_federation` says so, and no firewall is to blame
     if daemon.status is not None:
         return judge_links(daemon.links)
     if roster is None:
@@ -108,7 +110,7 @@ async def check_members(daemon: Daemon, roster: Roster | None, own: NodeId | Non
             return await _call(member)
 
     found = await asyncio.gather(*(call(member) for member in others))
-    return [*found, *_all_silent(len(others), [one.verdict is Verdict.OK for one in found])]
+    return [*found, *_all_silent(len(others), [one.verdict is Verdict.OK for one in found], turned_away=False)]
 
 
 def judge_links(links: tuple[LinkTold, ...]) -> list[Finding]:
@@ -123,14 +125,19 @@ def judge_links(links: tuple[LinkTold, ...]) -> list[Finding]:
         intercepted = link.trouble.startswith("intercepted")
         todo = "something between the two sites breaks TLS open: have it let port and address pass"
         found.append(wrong(name, why, todo) if intercepted else doubt(name, why, "is it up? do firewalls let it pass?"))
-    return [*found, *_all_silent(len(links), [link.up for link in links])]
+    return [*found, *_all_silent(len(links), [link.up for link in links], turned_away=perhaps_revoked(links))]
 
 
-def _all_silent(members: int, reached: list[bool]) -> list[Finding]:
-    if members and not any(reached):
-        todo = "most likely it is this site's network: firewall, routes, name server"
-        return [wrong("members", f"none of the {members} other members is reached", todo)]
-    return []
+def _all_silent(members: int, reached: list[bool], *, turned_away: bool) -> list[Finding]:
+    """turned_away: whether those who were called hung up after the TLS handshake."""
+    if not members or any(reached):
+        return []
+    found = f"none of the {members} other members is reached"
+    if turned_away:
+        found += ": whoever was called hung up after the TLS handshake"
+        todo = "perhaps this hub was revoked: ask another site; else something between the sites ends connections"
+        return [wrong("members", found, todo)]
+    return [wrong("members", found, "most likely it is this site's network: firewall, routes, name server")]
 
 
 async def _call(member: Member) -> Finding:

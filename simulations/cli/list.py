@@ -10,7 +10,7 @@ from rich.console import Console
 from secured_node.cli.common import put, table, with_json
 from simulations.adversaries.catalogue import ADVERSARIES
 from simulations.experiments.catalogue import EXPERIMENTS
-from simulations.study.bundled import BUNDLED
+from simulations.study.bundled import BUNDLED, DATA_VARIABLE, here
 from simulations.study.poison import KINDS
 from simulations.study.scenario import shelf
 from simulations.study.split import in_words
@@ -24,7 +24,7 @@ def command(as_json: bool) -> None:
     found = shipped()
 
     def show(console: Console) -> None:
-        rows = [(s["name"], s["title"], s["data"], s["task"]) for s in found["scenarios"]]
+        rows = [(s["name"], s["title"], _marked(s["data"]), s["task"]) for s in found["scenarios"]]
         table(console, "Scenarios: secured-sim run NAME", ("name", "what it shows", "data", "task"), rows)
         _two(console, "Experiments: secured-sim run NAME", found["experiments"], "title")
         trials = [trial for trial in found["trials"] if not trial["name"].startswith("adversary-")]
@@ -40,7 +40,9 @@ def command(as_json: bool) -> None:
                 [a for a in found["adversaries"] if a["protocol"] == protocol],
                 "does",
             )
-        console.print(f"\nBundled data sets: {', '.join(found['data'])}.")
+        console.print(f"\nBundled data sets: {', '.join(map(_marked, found['data']))}.")
+        if found["missing"]:
+            console.print(f"* its files are not here: put them into a folder, and name that in {DATA_VARIABLE}")
 
     put(as_json, found, show)
 
@@ -67,7 +69,13 @@ def shipped() -> dict[str, Any]:
             *({"name": name, "does": does, "protocol": False} for name, does in KINDS.items()),
         ],
         "data": list(BUNDLED),
+        "missing": [name for name in BUNDLED if not here(name)],
     }
+
+
+def _marked(data: str) -> str:
+    """A bundled data set's name, marked if its files are not here."""
+    return data if not data or here(data) else f"{data}*"
 
 
 def _two(console: Console, title: str, rows: list[dict[str, Any]], about: str) -> None:

@@ -44,6 +44,11 @@ def heart_folder(folder: Path | None) -> Path | None:
     return None
 
 
+def here(name: str) -> bool:
+    """Whether a bundled data set's files are on this machine; they are if they came with the software."""
+    return name != "heart" or heart_folder(None) is not None
+
+
 def _heart(folder: Path | None) -> Rows:
     place = heart_folder(folder)
     if place is None:

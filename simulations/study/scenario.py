@@ -13,6 +13,7 @@ frames["comparisons"]
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +35,16 @@ SHELF: Final = Path(__file__).resolve().parents[1] / "scenarios"
 """The scenarios that ship."""
 
 
+def _unknown(name: str) -> DataError:
+    """Neither a file nor a scenario that ships: perhaps a slip of the hand."""
+    ships = sorted(path.stem for path in SHELF.glob("*.toml"))
+    near = get_close_matches(name.removesuffix(".toml"), ships, 1)
+    todo = (
+        f"perhaps {near[0]} is meant; " if near else ""
+    ) + f"scenarios that ship: {', '.join(ships)} ('secured-sim list' has the rest)"
+    return DataError(f"scenario {name!r}", "there is no such file, and no scenario of that name ships", todo)
+
+
 class Scenario:
     """A scenario that can be run. plan: what it says. text: as it was written. folder: its paths are relative to it."""
 
@@ -49,6 +60,8 @@ class Scenario:
         shipped = SHELF / f"{name}.toml"
         if not path.suffix and not path.exists() and shipped.is_file():
             path = shipped
+        elif not path.exists() and path.parent == Path():
+            raise _unknown(str(name))
         raw = read_toml(path)
         scenario = cls.__new__(cls)
         scenario._set(raw, str(name), path.read_text(encoding="utf-8"), path.parent)

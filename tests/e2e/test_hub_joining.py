@@ -214,9 +214,20 @@ def test_invite_join_init_say_what_is_wrong_and_end_with_their_codes(north: Hub,
     small = cli(tmp_path / "small", "init", "--federation", "x", "--min-cohort", "2", "--name", "small")
     assert small.code == 2
     nobody = cli(north.state, "revoke", "nobody", "--reason", "x", "--yes")
-    assert nobody.code == 7 and "nobody is called so" in nobody.error["why"]
+    assert nobody.code == 7 and "no hub here has this name or id" in nobody.error["why"]
     unasked = subprocess.run(
-        [sys.executable, "-m", "secured_node", "revoke", "north", "--reason", "x", "--state", str(north.state)],
+        [
+            sys.executable,
+            "-m",
+            "secured_node",
+            "revoke",
+            "north",
+            "--reason",
+            "x",
+            "--last-steward",
+            "--state",
+            str(north.state),
+        ],
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -259,6 +270,19 @@ def test_revoke_spreads_cuts_live_links_and_lasts_through_a_restart(tmp_path: Pa
         with contextlib.suppress(Exception):  # it may not even be able to say anything
             assert west.ask("GET", "/v1/status")["links_up"] == 0
         assert west.process is not None and alive(west.process.pid)
+
+
+def test_a_hub_that_was_revoked_invites_nobody_and_says_what_it_is(tmp_path: Path) -> None:
+    hub = Hub("alone", tmp_path, JOIN_ALL)
+    try:
+        assert cli(hub.state, "init", "--federation", "heart", "--name", "alone").code == 0
+        hub.start()
+        assert cli(hub.state, "revoke", "alone", "--reason", "moving", "--last-steward", "--yes").value["ends"]
+        invitation = cli(hub.state, "invite")
+        assert invitation.code == 1 and "this hub was revoked" in invitation.error["what"]
+        assert "no member any more" in cli(hub.state, "status", as_json=False).out
+    finally:
+        end_all([hub])
 
 
 def _cut(hub: Hub, node: str) -> bool:

@@ -171,11 +171,15 @@ def test_who_is_admitted_already_is_said_to_be(hub: Hub) -> None:
 
 def test_nobody_is_asked_to_confirm_what_could_not_be_done(hub: Hub) -> None:
     nobody = typed(hub.state, "revoke", "nobody", "--reason", "x", answer="y\n")
-    assert nobody.code == 7 and "nobody is called so" in nobody.err and "[y/N]" not in nobody.err
+    assert nobody.code == 7 and "no hub here has this name or id" in nobody.err and "[y/N]" not in nobody.err
     alone = typed(hub.state, "groups", "alone", "nothing", answer="y\n")
     assert alone.code == 4 and "policy does not allow it" in alone.err and "[y/N]" not in alone.err
-    meant = typed(hub.state, "revoke", "home", "--reason", "x")
+    last = typed(hub.state, "revoke", "home", "--reason", "x", answer="y\n")
+    assert last.code == 1 and "no steward is left" in flat(last.err) and "[y/N]" not in last.err
+    assert cli(hub.state, "revoke", "home", "--reason", "x", "--yes").code == 1, "not even unasked"
+    meant = typed(hub.state, "revoke", "home", "--reason", "x", "--last-steward")
     assert meant.code == 130 and "home (did:key:" in meant.err and cli(hub.state, "status").value["member"]
+    assert "never admits or revokes anybody again" in flat(meant.err)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +188,7 @@ def test_nobody_is_asked_to_confirm_what_could_not_be_done(hub: Hub) -> None:
         (("--min-nodes", "2"), 2, "charter wants at least 3"),
         (("--max-nodes", "2"), 2, "charter wants at least 3"),
         (("--member", "home"), 2, "lists 1 hub"),
-        (("--member", "nobody"), 7, "nobody is called so"),
+        (("--member", "nobody"), 7, "no hub here has this name or id"),
         (("--min-nodes", "9", "--max-nodes", "5"), 2, "above max_nodes"),
         (("--colluders", "50"), 2, "safe against so many"),
         (("--collect", "-1"), 2, "more than 0"),

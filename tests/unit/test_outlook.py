@@ -28,7 +28,8 @@ def asked(refusing: Sequence[int], asking: Sequence[int] = (), **changes: object
 
 def says(federation: Federation, job: bytes, hub: int = 0) -> str:
     node = federation.hub(hub).node
-    return outlook(node.jobs[job], node.roster.members(), node.groups, 3)
+    gone = len({one.node for one in node.roster.revocations()})
+    return outlook(node.jobs[job], node.roster.members(), node.groups, 3, revoked=gone)
 
 
 def test_an_open_job_says_how_many_answered_and_when_it_begins() -> None:
@@ -49,6 +50,17 @@ def test_a_job_that_too_many_refused_says_so_everywhere_and_until_one_changes_it
     federation.decide(2, job, Answer.JOIN)
     federation.world.run(seconds=SECONDS)
     assert "Hubs: 3 joined, 1 refused." in says(federation, job)
+
+
+def test_a_member_that_was_revoked_did_not_refuse() -> None:
+    federation, job = asked(refusing=(2,))
+    federation.revoke(3)
+    federation.world.run(seconds=SECONDS)
+    assert "of 3 members (1 more was revoked) 1 refused." in says(federation, job)
+    federation, job = asked(refusing=(), min_nodes=4)
+    federation.revoke(3)
+    federation.world.run(seconds=SECONDS)
+    assert "of 3 members (1 more was revoked) none refused. Unless a new hub joins" in says(federation, job)
 
 
 def test_a_job_whose_members_would_lack_their_group_says_so() -> None:

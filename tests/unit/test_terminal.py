@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from secured_node.cli.common import CommandError, fields, plain, report, screen, table
+from secured_node.cli.common import CommandError, counted, fields, plain, report, screen, table
 
 EVIL = [r"\[/x]", "[/bold]", r"\[link=https://evil.example]x", "[red]x[/red]", "\x1b[2J", "a\\", "[", "\u202egnp"]
 
@@ -25,3 +25,8 @@ def test_markup_in_a_text_is_text(text: str, capsys: pytest.CaptureFixture[str])
     assert "\x1b]8" not in shown and "\x1b[2J" not in shown and "\u202e" not in shown
     report(CommandError(text, text, text))
     assert capsys.readouterr().err.count(printable) == 3
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0 sums"), (1, "1 sum"), (2, "2 sums")])
+def test_one_thing_is_named_in_the_singular(number: int, words: str) -> None:
+    assert counted(number, "sum") == words
