@@ -6,6 +6,7 @@ Seen, not traced: the zero bits or the bound fail the attempt, the second time t
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from protocols.secagg.mask import segment_digest
 from simulations.adversaries.adversary import Behaviour
 
 
-class _Garbage(Behaviour):
+class _Garbage(Behaviour, ABC):
     """Roots and sends other words than those that its hub masked."""
 
     honest_input: ClassVar[bool] = False
@@ -39,9 +40,9 @@ class _Garbage(Behaviour):
         digests = [segment_digest(words[seen.layout.span(s)]) for s in range(seen.layout.segments)]
         return (dataclasses.replace(event, value=(words, digests)),)
 
+    @abstractmethod
     def words(self, masked: Payload, limit: int, bits: int) -> Payload:
         """What is sent instead. limit: the largest sum that is clean."""
-        raise NotImplementedError
 
 
 class GarbageMasks(_Garbage):

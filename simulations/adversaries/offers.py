@@ -6,6 +6,7 @@ No segment may leave over such offers, and two signed keys of one attempt convic
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Final
 
@@ -28,7 +29,7 @@ WEAK_KEYS: Final = tuple(
 """X25519 points of small order, and encodings that are not canonical (RFC 7748, section 6.1)."""
 
 
-class _Offers(Behaviour):
+class _Offers(Behaviour, ABC):
     """Whoever offers another key than its hub's."""
 
     def say(self, send: Send, now: float) -> Iterable[Send]:
@@ -44,9 +45,9 @@ class _Offers(Behaviour):
         self.did(type(self).__name__)
         return (dataclasses.replace(send, message=self.resigned(message, key=key)),)
 
+    @abstractmethod
     def key(self, send: Send, offer: Offer) -> bytes | None:
         """The key that the receiver is shown; None: not yet any."""
-        raise NotImplementedError
 
 
 class OfferEquivocation(_Offers):

@@ -7,6 +7,7 @@ Whoever receives such a message refuses it or finds that it changes nothing.
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable
 from typing import Final
@@ -21,7 +22,7 @@ REPLAYS_MAX: Final = 3000
 """Messages that one sends again in its life: more than a job of a few rounds has; an answer could draw another."""
 
 
-class _Replayer(Behaviour):
+class _Replayer(Behaviour, ABC):
     """Remembers what it heard; `again` says what it sends."""
 
     def __init__(self) -> None:
@@ -36,9 +37,9 @@ class _Replayer(Behaviour):
         self.deeds["replayed"] += len(sends)
         return sends
 
+    @abstractmethod
     def again(self, event: Received) -> Iterable[Send]:
         """What is sent when this was heard."""
-        raise NotImplementedError
 
 
 class ReplayOld(_Replayer):

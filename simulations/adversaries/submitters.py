@@ -6,6 +6,7 @@ the decision when it cuts a group.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -23,7 +24,7 @@ SECOND, RIVAL = "second", "rival"
 """Purposes of the jobs that adversaries propose, by which they know them again."""
 
 
-class _Cohorts(Teller):
+class _Cohorts(Teller, ABC):
     """Tells of another cohort than its hub closed."""
 
     def told(self, record: Record, to: NodeId, now: float) -> Sequence[Record]:
@@ -38,9 +39,9 @@ class _Cohorts(Teller):
         """Whether this peer is told of the other one."""
         return True
 
+    @abstractmethod
     def other(self, body: CohortBody, job: str) -> CohortBody:
         """The other one."""
-        raise NotImplementedError
 
     def without_one(self, body: CohortBody) -> CohortBody:
         """The cohort less one of the others (of three, with one invented)."""

@@ -371,7 +371,8 @@ def test_sighup_takes_a_valid_policy_live_and_keeps_the_old_one_otherwise(tmp_pa
         configure(hub, '[policy]\ndefault = "join"\n[worker]\ntimeout_s = 5\n[log]\nformat = "text"\n')
         wait_until(lambda: len(events("reloaded")) == 2, "no word of the second reload")
         assert set(events("reloaded")[-1]["need_restart"]) == {"worker.timeout_s", "log.format"}
-        answer("join")
+        # The policy would join now; what is left to refuse is that one hub alone is no federation.
+        assert "the federation has 1" in answer("refuse")
         assert hub.process is not None and hub.process.poll() is None
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from demo.hubs import Hub
+from demo.hubs import Hub, wait_until
 from protocols.encoding import finest_scale
 from protocols.invitation.code import parse_invitation
 from secured_node.cli.common import CommandError
@@ -110,10 +110,11 @@ def memory_of(pid: int) -> bytes:
 def remembered(hub: Hub, needles: dict[str, list[bytes]]) -> list[str]:
     """Secrets in the memory of a hub's daemon and workers. The same search finds what the daemon must have."""
     assert hub.process is not None
-    daemon, workers = memory_of(hub.process.pid), [memory_of(pid) for pid in children(hub.process.pid)]
+    pid = hub.process.pid
+    spare = wait_until(lambda: children(pid), "there is no spare worker")
+    daemon, workers = memory_of(pid), [memory_of(one) for one in spare]
     raw, *texts = needles["seed"]
     assert raw in daemon and str(hub.state).encode() in daemon, "the search does not see the memory"
-    assert workers, "there is a spare worker"
     found = [f"{what} {one!r} in the daemon" for what in ("canary", "sum") for one in needles[what] if one in daemon]
     found += ["the key, as text, in the daemon" for one in texts if one in daemon]
     for memory in workers:

@@ -90,4 +90,4 @@ def test_mistakes_are_told_in_words(tmp_path: Path, as_json: bool) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("mine")
     assert "something else (thesis.txt)" in sim(tmp_path, "run", "refusing", "--out", "mine", code=5).stderr
-    assert "No such" in sim(tmp_path, "run", "nowhere.toml", code=5).stderr
+    assert "no such file" in sim(tmp_path, "run", "nowhere.toml", code=5).stderr
