@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from typing import Final
 
@@ -10,6 +9,7 @@ import click
 
 from secured_node import VERSION
 from secured_node.cli.common import CommandError, Exit, report
+from secured_node.cli.lazy import Commands
 
 COMMANDS: Final = {
     "init": "Found a federation: this hub is its only steward.",
@@ -28,24 +28,13 @@ COMMANDS: Final = {
 }
 
 
-class _Lazy(click.Group):
-    """Imports a command's module when it is called: the daemon's command line must start quickly."""
+class _Root(Commands):
+    """See `lazy`."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"secured_node.cli.{cmd_name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+    package, about = "secured_node.cli", COMMANDS
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(VERSION, prog_name="secured-node")
 def root() -> None:
     """Compute with other hospitals without sharing a record: a peer-to-peer hub, no server in the middle."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Final
 
 import click
 
 from secured_node import VERSION
 from secured_node.cli.common import CommandError, Exit, report
+from secured_node.cli.lazy import Commands
 from secured_node.data.errors import DataError
 
 COMMANDS: Final = {
@@ -20,24 +20,13 @@ COMMANDS: Final = {
 }
 
 
-class _Lazy(click.Group):
-    """Imports a command's module when it is called: `secured-sim list` need not wait for a cluster's libraries."""
+class _Root(Commands):
+    """See `lazy`."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"simulations.cli.{cmd_name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+    package, about = "simulations.cli", COMMANDS
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(VERSION, prog_name="secured-sim")
 def root() -> None:
     """Simulate federations of hospitals with the very code that hospitals run, on one machine, in virtual time."""

@@ -292,7 +292,10 @@ def test_arrows_of_the_daemon_point_one_way() -> None:
     list(TopologicalSorter(ARROWS).static_order())  # raises CycleError for a circle
 
 
-STUDIES = {"secured_node", *(f"secured_node.{room}" for room in ("tasks", "data", "work.errors", "cli.common"))}
+STUDIES = {
+    "secured_node",
+    *(f"secured_node.{room}" for room in ("tasks", "data", "work.errors", "cli.common", "cli.lazy")),
+}
 """What studies share with the product: what a worker computes, the words for its errors, and how a terminal is used."""
 
 
